@@ -58,15 +58,9 @@ def prepare(peerbench: Path, rows: tuple[str, ...]) -> None:
             pip = f"'{OUT}/v-{venv}/bin/pip' install -q {line[1]}"
             subprocess.run(["bash", "-c", pip], check=True)
     if not (OUT / "kafka" / "libs").exists():
-        command = [
-            "mvn",
-            "-q",
-            "-B",
-            "-f",
-            OUT / "kafka" / "pom.xml",
-            "dependency:copy-dependencies",
-            "-DoutputDirectory=libs",
-        ]
+        pom = str(OUT / "kafka" / "pom.xml")
+        goal = ["dependency:copy-dependencies", "-DoutputDirectory=libs"]
+        command = ["mvn", "-q", "-B", "-f", pom, *goal]
         subprocess.run(command, check=True)
     shutil.copyfile(HERE / "peers" / "headrace_job.py", OUT / "impl" / "headrace_job.py")
 
@@ -74,7 +68,8 @@ def prepare(peerbench: Path, rows: tuple[str, ...]) -> None:
 def run_bench(rows: tuple[str, ...], extra: list[str], results: Path) -> dict[str, Any]:
     """Runs the bench over `rows` in one call; its results by row."""
     launch = LAUNCH.format(here=str(OUT), row=str(HERE / "peers" / "row.sh"))
-    command = [str(OUT / "v-core" / "bin" / "python"), "-c", launch, *rows, "--out", str(results), "--fresh", *extra]
+    python = str(OUT / "v-core" / "bin" / "python")
+    command = [python, "-c", launch, *rows, "--out", str(results), "--fresh", *extra]
     subprocess.run(command, check=True, cwd=OUT)
     return {name: row for name, row in json.loads(results.read_text()).items() if name in rows}
 
