@@ -1,0 +1,51 @@
+"""Real services, one of each a test session, started when the first test asks for them.
+
+They are shared: a test uses topics of its own names and, in a store, empties what it needs empty. A test that kills a
+service brings it back before it ends, or starts its own (`tests.support`) under the `children` fixture.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from streams.embedded.broker import Broker
+from streams.embedded.processes import Children
+from streams.embedded.store import Store
+from tests.support.kafka import Kafka, start_kafka
+from tests.support.tansu import start_tansu
+from tests.support.valkey import ValkeyCluster, start_valkey, start_valkey_cluster
+
+
+@pytest.fixture
+def children() -> Iterator[Children]:
+    """A folder and processes of the test's own."""
+    with Children() as own:
+        yield own
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[Kafka]:
+    """Apache Kafka: `address`, `kill()`, `restart()`, `stop()`, `cont()`."""
+    with Children() as own:
+        yield start_kafka(own)
+
+
+@pytest.fixture(scope="session")
+def tansu() -> Iterator[Broker]:
+    """The embedded broker: `address`."""
+    with Children() as own:
+        yield start_tansu(own)
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Store]:
+    """One store: `url`, `port`, `child.kill()`, `child.stop()`, `child.cont()`, `start_again()`."""
+    with Children() as own:
+        yield start_valkey(own)
+
+
+@pytest.fixture(scope="session")
+def valkey_cluster() -> Iterator[ValkeyCluster]:
+    """Three masters: `nodes`, `url`, `wait_until_whole()`."""
+    with Children() as own:
+        yield start_valkey_cluster(own)

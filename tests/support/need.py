@@ -1,0 +1,37 @@
+"""What a suite needs of the machine: it is skipped with the reason where that is absent, and fails where it is
+required.
+
+`HEADRACE_REQUIRE=java,node,promtool` names what must be there, as `.ci/run` does: a suite that skips in CI checks
+nothing.
+"""
+
+import os
+import shutil
+from typing import NoReturn
+
+import pytest
+
+PROGRAMS = {"java": ("java",), "node": ("node",), "promtool": ("promtool",)}
+REQUIRE = "HEADRACE_REQUIRE"
+
+
+def required() -> set[str]:
+    """The tools that HEADRACE_REQUIRE names; a name that no suite knows is an error, for it would require nothing."""
+    names = {name.strip() for name in os.environ.get(REQUIRE, "").split(",")} - {""}
+    if unknown := sorted(names - PROGRAMS.keys()):
+        raise ValueError(f"{REQUIRE} names {', '.join(unknown)}: want some of {', '.join(PROGRAMS)}")
+    return names
+
+
+def absent(tool: str, reason: str) -> NoReturn:
+    """Skips the test for want of `tool`, or fails it where the tool is required."""
+    if tool in required():
+        pytest.fail(f"{reason}, and {REQUIRE} names {tool}", pytrace=False)
+    pytest.skip(f"{reason} (required only where {REQUIRE} names {tool})")
+
+
+def need(tool: str) -> None:
+    """To be called by a fixture or test that runs programs of `tool`."""
+    for program in PROGRAMS[tool]:
+        if shutil.which(program) is None:
+            absent(tool, f"{program} is not on the PATH")
