@@ -53,9 +53,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def is_free(port: int) -> bool:
-    """Whether a service can bind the port, without SO_REUSEADDR as the embedded broker does: TIME_WAIT counts as taken."""
+def is_free(port: int, *, reuse: bool = False) -> bool:
+    """Whether a service can bind the port of 127.0.0.1. `reuse`: it sets SO_REUSEADDR, so that TIME_WAIT does not
+    count.
+    """
     with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
         try:
             probe.bind((LOCALHOST, port))
         except OSError:
@@ -216,14 +219,33 @@ class Children:
         self.close()
 
 
+def start_service(
+    children: Children,
+    name: str,
+    argv: Sequence[str | Path],
+    ready: Callable[[], bool],
+    within_s: float,
+    env: Mapping[str, str] | None = None,
+) -> Child:
+    """Starts a child and waits until `ready()`; raises StartError, and leaves no process, where it ends or takes
+    longer.
+    """
+    child = children.start(name, argv, env)
+    try:
+        wait_until(ready, child, within_s)
+    except BaseException:
+        child.kill()
+        raise
+    return child
+
+
 def wait_until(ready: Callable[[], bool], child: Child, within_s: float) -> None:
     """Waits until `ready()`; raises StartError, with the child's last words, where it ends or the time is up."""
     until = time.monotonic() + within_s
     while not ready():
-        code = child.poll()
-        if code is not None:
+        if not child.running:
             raise StartError(
-                f"{child.name} ended with code {code} while it started; its last words:\n{child.last_words()}"
+                f"{child.name} ended with code {child.poll()} while it started; its last words:\n{child.last_words()}"
             )
         if time.monotonic() > until:
             raise StartError(

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from streams.embedded.processes import LOCALHOST, Child, Children, StartError, wait_until
+from streams.embedded.processes import LOCALHOST, Child, Children, StartError, is_free, start_service
 
 START_S = 15.0
 ANSWER_S = 0.5
@@ -88,10 +88,6 @@ def _launch(children: Children, name: str, port: int, folder: Path, config: Mapp
     argv = [str(server_binary()), "--port", str(port), "--bind", LOCALHOST, "--dir", str(folder)]
     for key, value in config.items():
         argv += [f"--{key}", value]
-    child = children.start(name, argv)
-    try:
-        wait_until(lambda: answers(port), child, START_S)
-    except StartError:
-        child.kill()
-        raise
-    return child
+    if not is_free(port, reuse=True):  # else the one that holds it might answer in the new one's place
+        raise StartError(f"{name}: port {port} is taken")
+    return start_service(children, name, argv, lambda: answers(port), START_S)

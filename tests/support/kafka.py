@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streams.embedded.broker import answers
-from streams.embedded.processes import LOCALHOST, Child, Children, StartError, free_port, wait_until
+from streams.embedded.processes import LOCALHOST, Child, Children, StartError, free_port, start_service
 from tests.support.need import absent, need
 
 POM = Path(__file__).with_name("kafka") / "pom.xml"
@@ -48,7 +48,8 @@ CONFIG: Mapping[str, str] = {
 
 def jars() -> Path:
     """The folder of the broker's jars, fetched where absent; where that cannot be, the test is skipped or fails."""
-    folder = CACHE / re.findall(r"<version>([\d.]+)</version>", POM.read_text())[1]  # the first is the pom's own
+    _, version = re.findall(r"<version>([\d.]+)</version>", POM.read_text())[:2]  # the first is the pom's own
+    folder = CACHE / str(version)
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:  # of several test processes, one fetches
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -123,9 +124,8 @@ def start_kafka(children: Children, config: Mapping[str, str] | None = None) -> 
 
 
 def _launch(children: Children, port: int) -> Child:
-    child = children.start("kafka", [*_java(), "kafka.Kafka", children.folder / "server.properties"])
-    wait_until(lambda: answers(port), child, START_S)
-    return child
+    argv = [*_java(), "kafka.Kafka", children.folder / "server.properties"]
+    return start_service(children, "kafka", argv, lambda: answers(port), START_S)
 
 
 def _java() -> list[str | Path]:
