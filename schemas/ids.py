@@ -1,7 +1,7 @@
 """Hashes and partitions: how a name becomes a number that every client, worker and language agrees on.
 
 xxh3 stands for an identity inside the state (fast, 64 bits); murmur2 decides a record's partition exactly as Java's
-default partitioner does, so that any Kafka client may write beside us; SHA-256 makes decision ids that nobody can steer.
+default partitioner does, so that any Kafka client may write beside us; SHA-256 makes decision ids nobody can steer.
 The price: murmur2 has no C implementation here, so a batch is hashed in numpy, one 4-byte word of all keys at a time,
 and the answers are remembered in a dictionary that is emptied when it is full.
 """

@@ -72,7 +72,7 @@ def dead_letter_topic(source: str) -> Topic:
         DEAD_LETTER_MESSAGE_BYTES,
         "headrace worker",
         ("headrace dlq",),
-        f"Records of `{source}` that could not be used: original key, value, headers, and the reason in headers `dlq-*`.",
+        f"Records of `{source}` that could not be used: key, value and headers as they came, the reason in `dlq-*`.",
     )
 
 

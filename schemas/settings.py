@@ -1,0 +1,297 @@
+"""The one `Settings`: every knob of every process, read from the environment once, at the entry point.
+
+`HEADRACE_KAFKA__BROKERS` is `settings.kafka.brokers`: prefix `HEADRACE_`, `__` between the levels, JSON where a value
+is a table. All of it is frozen; deeper code takes the two or three values it needs. Passwords are `SecretStr`: a repr,
+an error or a log line never shows them. Errors name the variable, the value it had and the remedy. The price: pydantic
+costs about 100 ms of import, so nothing that must answer at once imports this module at the top.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from schemas.money import DEFAULT_BASE, DEFAULT_RATES, RateError, Rates
+
+PREFIX = "HEADRACE_"
+HOUR_MS = 3_600_000
+KAFKA_MIN_SESSION_MS = 6_000  # Apache Kafka's group.min.session.timeout.ms
+NOT_SETTINGS = frozenset({"HEADRACE_REQUIRE"})  # read by the test suite, not by a process of ours
+
+
+class BadSettingsError(ValueError):
+    """The environment does not make usable settings; each line names a variable, its value and the remedy."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise ValueError("no such file: give the path of one that exists")
+    return path
+
+
+File = Annotated[Path, AfterValidator(_existing)]
+
+
+class Kafka(_Part):
+    """Where the log is and how to get in."""
+
+    brokers: str = Field(default="127.0.0.1:9092", min_length=1, description="comma-separated host:port")
+    profile: Literal["auto", "kafka", "embedded"] = Field(
+        default="auto", description="timings for Apache Kafka or for the embedded broker; auto: asked of the broker"
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    username: str | None = None
+    password: SecretStr | None = None
+    ca_file: File | None = Field(default=None, description="certificates of the authority that signed the broker's")
+    cert_file: File | None = Field(default=None, description="our certificate, for mutual TLS")
+    key_file: File | None = Field(default=None, description="the key of cert_file")
+    key_password: SecretStr | None = None
+    group: str = Field(default="headrace", min_length=1, description="consumer group of the workers")
+    session_timeout_ms: int | None = Field(default=None, ge=500, description="default: 6,000 on Kafka, 2,000 embedded")
+    fetch_wait_ms: int | None = Field(default=None, ge=1, le=5_000, description="default: 5 on Kafka, 20 embedded")
+    fetch_partition_bytes: int = Field(
+        default=4_194_304, ge=1_048_576, description="most bytes of one partition in one fetch"
+    )
+    request_timeout_ms: int = Field(default=60_000, ge=1_000)
+
+    @property
+    def bootstrap(self) -> list[str]:
+        """The brokers as a list of host:port."""
+        return [broker.strip() for broker in self.brokers.split(",") if broker.strip()]
+
+    @property
+    def tls(self) -> bool:
+        return self.security_protocol.endswith("SSL")
+
+    @property
+    def sasl(self) -> bool:
+        return self.security_protocol.startswith("SASL")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Kafka:
+        if not self.bootstrap:
+            raise ValueError(f"kafka.brokers {self.brokers!r}: want host:port, several with commas")
+        if self.sasl and not (self.username and self.password):
+            raise ValueError(
+                f"kafka.security_protocol {self.security_protocol} wants a login: "
+                "set HEADRACE_KAFKA__USERNAME and HEADRACE_KAFKA__PASSWORD"
+            )
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("kafka.cert_file and kafka.key_file go together: set both or neither")
+        return self
+
+
+class Redis(_Part):
+    """Where the state is and how to get in."""
+
+    url: SecretStr = Field(
+        default=SecretStr("redis://127.0.0.1:6379/0"),
+        description="redis:// or rediss:// (TLS), with or without user:password@",
+    )
+    username: str | None = Field(default=None, description="an ACL user, where the URL names none")
+    password: SecretStr | None = Field(default=None, description="where the URL has none")
+    cluster: bool | None = Field(default=None, description="default: asked of the server")
+    ca_file: File | None = None
+    cert_file: File | None = None
+    key_file: File | None = None
+    timeout_ms: int = Field(default=5_000, ge=100, description="no answer within this: the store is down")
+
+    @property
+    def tls(self) -> bool:
+        return urlsplit(self.url.get_secret_value()).scheme == "rediss"
+
+    @property
+    def shown(self) -> str:
+        """The URL without its password, for logs and tables."""
+        return without_password(self.url.get_secret_value())
+
+    @model_validator(mode="after")
+    def _whole(self) -> Redis:
+        scheme = urlsplit(self.url.get_secret_value()).scheme
+        if scheme not in ("redis", "rediss"):
+            raise ValueError(f"redis.url has scheme {scheme!r}: want redis:// or, with TLS, rediss://")
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("redis.cert_file and redis.key_file go together: set both or neither")
+        return self
+
+
+class Limits(_Part):
+    """What is judged against the record's timestamp. All of it decides entries: constants of the state space."""
+
+    future_s: float = Field(
+        default=300.0, ge=0, description="an event further ahead of its record than this is `future`"
+    )
+    late_s: float = Field(
+        default=30 * 86_400.0,
+        gt=0,
+        description="an event further behind its record is `too_late`: the longest window",
+    )
+    dedup_offsets: int = Field(
+        default=1_000_000, ge=1, description="an id is remembered for so many offsets of its partition"
+    )
+    dedup_hours: float = Field(
+        default=48.0, gt=0, description="and for this long in record timestamps, whichever is shorter"
+    )
+
+    @property
+    def future_ms(self) -> int:
+        return round(self.future_s * 1000)
+
+    @property
+    def late_ms(self) -> int:
+        return round(self.late_s * 1000)
+
+    @property
+    def dedup_ms(self) -> int:
+        return round(self.dedup_hours * HOUR_MS)
+
+
+class Metrics(_Part):
+    """Where this process serves its Prometheus metrics."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=0, ge=0, le=65_535, description="0: any free port; the worker says which")
+
+
+class Watchdog(_Part):
+    """When a worker that makes no progress ends itself. A broker that is away never counts."""
+
+    enabled: bool = True
+    grace_s: float = Field(
+        default=10.0, ge=0, description="without progress for the session timeout and this long: exit"
+    )
+    assignment_s: float = Field(default=30.0, gt=0, description="no partition assigned after start for this long: exit")
+
+
+class Settings(BaseSettings):
+    """Everything a process is told from outside."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    kafka: Kafka = Kafka()
+    redis: Redis = Redis()
+    limits: Limits = Limits()
+    metrics: Metrics = Metrics()
+    watchdog: Watchdog = Watchdog()
+    delivery: Literal["at-least-once", "exactly-once"] = "at-least-once"
+    shards: int = Field(default=16, ge=1, le=1024, description="of the state space; pinned at first start")
+    partitions: int = Field(default=4, ge=1, le=1000, description="of each input topic where headrace creates it")
+    replicas: int = Field(default=1, ge=1, le=9, description="of each topic where headrace creates it")
+    range_records: int = Field(default=2_000, ge=1, le=5_000, description="most records of one range")
+    slot: int | None = Field(default=None, ge=0, description="static membership: a number of its own for each worker")
+    base_currency: str = Field(default=DEFAULT_BASE, pattern="^[A-Z]{3}$")
+    rates: dict[str, dict[str, float]] = Field(default_factory=lambda: {d: dict(r) for d, r in DEFAULT_RATES.items()})
+    features: File | None = Field(default=None, description="a definitions file; default: the shop's own features")
+    rules: File | None = Field(default=None, description="a TOML file of rules; default: the shop's own rules")
+    model: File | None = Field(
+        default=None, description="a folder with model.json and manifest.json; default: the shop's own"
+    )
+    data: File | None = Field(default=None, description="folder of data sets for replay, fit and figures")
+
+    @cached_property
+    def money(self) -> Rates:
+        """The rate table in the base currency."""
+        return Rates(self.base_currency, self.rates)
+
+    @model_validator(mode="after")
+    def _rates_fit(self) -> Settings:
+        try:
+            Rates(self.base_currency, self.rates)
+        except RateError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic passes it by position
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments (the command line) before the environment, and nothing else: no .env file is read."""
+        return init_settings, env_settings
+
+
+def load(**overrides: Any) -> Settings:
+    """The settings of this process: arguments of the command line over the environment over the defaults.
+
+    Raises BadSettingsError with one line for each fault.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise BadSettingsError("\n".join(map(_line, error.errors(include_url=False)))) from None
+    except SettingsError as error:
+        raise BadSettingsError(_unparsed(error)) from None
+
+
+def unknown_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str | None]:
+    """Variables with our prefix that no setting reads, each with the nearest name that one does: typing slips."""
+    known = variables()
+    read = {name.upper() for name in environ if name.upper().startswith(PREFIX)} - NOT_SETTINGS
+    slips = [name for name in sorted(read) if name not in known and name.split("__")[0] not in known]
+    return {name: next(iter(get_close_matches(name, known, 1)), None) for name in slips}
+
+
+def variables() -> dict[str, FieldInfo]:
+    """Every variable that is read, by name, in the order of the settings; a part counts as one (a JSON object)."""
+    found: dict[str, FieldInfo] = {}
+    for name, field in Settings.model_fields.items():
+        found[PREFIX + name.upper()] = field
+        if isinstance(field.annotation, type) and issubclass(field.annotation, _Part):
+            found |= {f"{PREFIX}{name}__{inner}".upper(): part for inner, part in field.annotation.model_fields.items()}
+    return found
+
+
+def without_password(url: str) -> str:
+    """A URL that may be shown: the login is replaced by dots."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"…@{host}" if "@" in parts.netloc else host))
+
+
+def _line(fault: Mapping[str, Any]) -> str:
+    """One fault of pydantic's as `VARIABLE value: what is wanted`."""
+    at = [str(part) for part in fault["loc"]]
+    name = PREFIX + "__".join(at[:2]).upper() if at else ""
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    field = variables().get(name)
+    if fault["type"] == "extra_forbidden":
+        near = get_close_matches(name, variables(), 1)
+        return f"{name}: no such setting" + (f": did you mean {near[0]}?" if near else "")
+    if field is None or isinstance(fault["input"], dict | BaseModel):
+        return message if not name else f"{name}: {message}"
+    shown = "(hidden)" if "SecretStr" in str(field.annotation) else repr(fault["input"])
+    where = f" at {'.'.join(at[2:] if '__' in name else at[1:])}" if len(at) > 1 + ("__" in name) else ""
+    return f"{name} {shown}{where}: {message}" + (f" ({field.description})" if field.description else "")
+
+
+def _unparsed(error: SettingsError) -> str:
+    """A value that should be JSON and is not; the library names the field between quotes."""
+    quoted = str(error).split('"')
+    name = PREFIX + quoted[1].upper() if len(quoted) > 1 else PREFIX
+    example = """HEADRACE_RATES='{"2026-01-01": {"EUR": 1.0, "USD": 0.86}}'"""
+    return f"{name} cannot be read: want a JSON object, such as {example}"
