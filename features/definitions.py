@@ -1,0 +1,147 @@
+"""Definitions: all that a worker needs to know of a shop to run. The shop's own are in features/shop.py.
+
+A user's file is Python and exports `definitions = Definitions(flows=(...), vector=...)`; docs/features.md has one. It
+is code and is trusted like code. The price of that freedom: the worker cannot see a change inside a function, so the
+layout numbers of groups and the revision of the vector are the user's to raise.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from features.columns import Columns, Floats, Ints
+from features.group import Group
+from features.vector import Floats2d, Vector
+from schemas.decode import Decoded
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The fresh events of one range with all that is known of them: what an output adapter turns into records."""
+
+    columns: Columns
+    folded: Mapping[str, Floats2d]  # by group name, (n, len(group.columns))
+    rows: Floats2d  # (n, d) the vector
+    scores: Floats  # (n,)
+    keys: Sequence[bytes | None]  # of the input records
+    offset: Ints  # (n,) of the input records
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Records for one topic, in columns: no object per record. `event` (k,): the place in the range of each one."""
+
+    topic: str
+    event: Ints
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes]
+
+
+@dataclass(frozen=True)
+class Flow:
+    """One input topic: how its records become columns, which groups they are added to, and whether they are scored.
+
+    A group named in several flows is the same group: it must be the same object or an equal one.
+    """
+
+    topic: str
+    decode: Callable[[Sequence[bytes | None]], Decoded]
+    identify: Callable[[Sequence[Any]], list[str]]  # decoded events -> event ids
+    columns: Callable[[Sequence[Any], Ints], Columns]  # fresh events and their event ms -> columns
+    groups: tuple[Group, ...]
+    scored: bool
+    outputs: Callable[[Scored], Sequence[Outputs]] | None = None  # None: the shop's decisions
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """What a worker runs.
+
+    `vector` is read for scored flows. `session` is the vector of session rules, for flows that are not scored (None: no
+    such rules). `score` replaces the champion model where a user brings a function of the (n, d) rows.
+    `constants` are further texts that the state depends on, such as the fingerprint of the currency table.
+    """
+
+    flows: tuple[Flow, ...]
+    vector: Vector
+    session: Vector | None = None
+    score: Callable[[Floats2d], Floats] | None = None
+    constants: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """Every group once, in order of first appearance."""
+        return tuple({group.name: group for flow in self.flows for group in flow.groups}.values())
+
+    @cached_property
+    def longest_ms(self) -> int:
+        """The longest window of all: events older than that beside their record's timestamp are too late."""
+        return max(group.longest_ms for group in self.groups)
+
+    @cached_property
+    def layout(self) -> str:
+        """16 hex digits of what decides the meaning of stored bytes: a constant of the state space."""
+        parts = [repr((g.name, g.layout, g.entity, g.others, g.ladder, g.sums, g.peaks, g.money)) for g in self.groups]
+        return sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+class DefinitionsError(ValueError):
+    """A definitions file that cannot be used; the message names the file or the part, and the remedy."""
+
+
+def load(path: str | Path) -> Definitions:
+    """Runs a definitions file and returns its `definitions`."""
+    file = Path(path)
+    if not file.is_file():
+        raise DefinitionsError(f"definitions {file}: no such file: give the path of a Python file (HEADRACE_FEATURES)")
+    spec = importlib.util.spec_from_file_location("headrace_definitions", file)
+    if spec is None or spec.loader is None:
+        raise DefinitionsError(f"definitions {file}: not a Python file: the name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise DefinitionsError(f"definitions {file}: {type(error).__name__}: {error}") from error
+    found = getattr(module, "definitions", None)
+    if not isinstance(found, Definitions):
+        what = "nothing" if found is None else type(found).__name__
+        raise DefinitionsError(
+            f"definitions {file}: exports {what} as `definitions`: want features.definitions.Definitions"
+        )
+    return found
+
+
+def _check(definitions: Definitions) -> None:
+    topics = [flow.topic for flow in definitions.flows]
+    if not topics:
+        raise DefinitionsError("definitions: no flows: want one Flow per input topic")
+    if len(set(topics)) < len(topics):
+        raise DefinitionsError(f"definitions: two flows of one topic among {', '.join(topics)}: join them")
+    known: dict[str, Group] = {}
+    for flow in definitions.flows:
+        for group in flow.groups:
+            if known.setdefault(group.name, group) != group:
+                raise DefinitionsError(
+                    f"definitions: two groups are named {group.name!r}: rename one or make them equal"
+                )
+    scored = [flow for flow in definitions.flows if flow.scored]
+    for flow in scored:
+        _check_reads(flow, definitions.vector, "vector")
+
+
+def _check_reads(flow: Flow, vector: Vector, what: str) -> None:
+    names = {group.name for group in flow.groups}
+    missing = [group.name for group in vector.groups if group.name not in names]
+    if missing:
+        raise DefinitionsError(
+            f"definitions: flow {flow.topic!r}: its {what} reads group {missing[0]!r}: add it to the flow"
+        )

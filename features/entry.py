@@ -1,0 +1,92 @@
+"""Entries: what one event adds to the bag of each of its entities, before the store stamps it.
+
+An entry is 32 bytes here and 40 in the bag, where the store has put its stamp in front:
+
+    at i64 (event ms) | amount i64 | others u32 x 3 (hashes, 0 = none) | place u16 (log scale) | flags u8 | mark u8
+
+`mark` holds the format's version (3 bits) and the group's layout (5 bits), since a young bag has no header that
+could. The price: 40 bytes an event and entity until the bag is compacted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from features.columns import Columns, Ints
+from features.group import MOST_OTHERS, Group
+
+ENTRY_BYTES = 32  # without the stamp
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Own:
+    """The events of a range as one group sees them, (n,) each, in offset order.
+
+    `owner` is the place of the event's entity among the range's entities, or -1 where the event has none.
+    """
+
+    owner: Ints
+    at: Ints
+    amount: Ints  # 0 where the group does not count this kind's money
+    flags: Ints
+    place: Ints
+    others: Ints  # (len(group.others), n) hashes, 0 = none
+
+
+def own_of(group: Group, columns: Columns) -> tuple[list[str], Own]:
+    """The distinct entities of a range in order of first appearance, and its events as the group sees them."""
+    ids = columns.ids[group.entity]
+    index: dict[str | None, int] = {}
+    index.update(
+        (entity, at) for at, entity in enumerate(entity for entity in dict.fromkeys(ids) if entity is not None)
+    )
+    entities = [entity for entity in index if entity is not None]
+    index[None] = -1
+    owner = np.fromiter(map(index.__getitem__, ids), np.int64, columns.n)
+    amount, place = _money(group, columns)
+    others = np.array([columns.hashes(other) for other in group.others], np.int64).reshape(-1, columns.n)
+    return entities, Own(owner, columns.at_ms, amount, columns.flags, place, others)
+
+
+def _money(group: Group, columns: Columns) -> tuple[Ints, Ints]:
+    if group.money == 0xFF:
+        return columns.amount, columns.place
+    counts = (columns.flags & group.money) != 0
+    return np.where(counts, columns.amount, 0), np.where(counts, columns.place, 0)
+
+
+def payloads(group: Group, own: Own, owners: int, since: int = 0) -> list[bytes]:
+    """The entries of each of `owners` entities, those of the events from place `since` on; b"" where there are none."""
+    order = np.argsort(own.owner[since:], kind="stable") + since
+    owner = own.owner[order]
+    blob = _words(group, own)[order].tobytes()
+    ends = (np.searchsorted(owner, np.arange(-1, owners), side="right") * ENTRY_BYTES).tolist()
+    return [blob[a:b] for a, b in pairwise(ends)]
+
+
+def _words(group: Group, own: Own) -> Ints:
+    """(n, 4) the entries as little-endian words."""
+    words = np.zeros((len(own.at), ENTRY_BYTES // 8), "<i8")
+    words[:, 0] = own.at
+    words[:, 1] = own.amount
+    words[:, 3] = own.place << 32 | own.flags << 48 | mark_of(group) << 56
+    for slot, hashes in enumerate(own.others[:MOST_OTHERS]):
+        words[:, 2 + slot // 2] |= hashes << (32 * (slot % 2))
+    return words
+
+
+def mark_of(group: Group) -> int:
+    """The last byte of the group's entries."""
+    return VERSION << 5 | group.layout
+
+
+def kinds(*bits: Sequence[bool]) -> Ints:
+    """Columns of truth values -> (n,) flags: the first is bit 0."""
+    stacked = np.array(bits, np.int64)
+    flags: Ints = np.bitwise_or.reduce(stacked << np.arange(len(bits))[:, None], axis=0)
+    return flags
