@@ -1,7 +1,8 @@
 """The seams of the store's protocol: what the partition driver asks of the log, the store, the work and the sink.
 
-Everything in this folder is pure apart from the four ports below, so that one driver runs on Kafka and Redis and, word for
-word the same, in the random-schedule simulation. `docs/protocol.md` tells the story; each name here is a word of it.
+Everything in this folder is pure apart from the four ports below, so that one driver runs on Kafka and Redis and,
+word for word the same, in the random-schedule simulation. `docs/protocol.md` tells the story; the names here
+are its words.
 """
 
 from __future__ import annotations
@@ -49,12 +50,13 @@ R = TypeVar("R", bound=HasOffset)  # a record of the input log
 P = TypeVar("P")  # a prepared batch: decoded once, asked several times
 O = TypeVar("O")  # what a range publishes  # noqa: E741
 R_co = TypeVar("R_co", bound=HasOffset, covariant=True)
+O_co = TypeVar("O_co", covariant=True)
 O_contra = TypeVar("O_contra", contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch(Generic[R]):
-    """Records of one partition in offset order. `first` is a position: offsets have holes, so it need not be a record's."""
+    """Records of one partition in offset order. `first` is a position: holes are possible, maybe no record's."""
 
     first: int
     records: Sequence[R]  # at least one
@@ -62,6 +64,17 @@ class Batch(Generic[R]):
     @property
     def last(self) -> int:
         return self.records[-1].offset
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Constants of the state space: they decide verdicts, so all workers of a store must agree on them for ever."""
+
+    dedup_offsets: int = 1_000_000  # N: an id is remembered for so many offsets
+    dedup_s: int = 7 * 86_400  # H: and for so long on the log's own clock
+    late_ms: int = 30 * 86_400_000  # event time behind the record timestamp: the longest window
+    future_ms: int = 300_000  # event time ahead of the record timestamp
+    verdict_offsets: int = 10_000_000  # how deep the log of verdicts reaches: as far as a rollback may go
 
 
 Exceptions = dict[int, Verdict]  # offset -> verdict, for the records that are not fresh
@@ -85,8 +98,8 @@ class Proposal:
 
     last: int
     exceptions: Exceptions
-    ids: bytes  # the id-log blob of the fresh records (see judge.py for its layout)
-    upto_ms: int  # largest record timestamp of the range: what the id log is trimmed by
+    ids: bytes  # the id-log blob of the fresh records (see judge.py for its layout); b"" where none is fresh
+    clock_s: int  # the log's clock after the range: what the id log is trimmed by
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +129,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Rebind:
-    """The store holds this partition under another topic id: the worker stops and names `headrace state rebase TOPIC`."""
+    """The store holds this partition under another topic id: stop, and name `headrace state rebase TOPIC`."""
 
     known: str
 
@@ -125,8 +138,36 @@ BeginReply = Open | Position | Unknown | Rebind
 
 
 @dataclass(frozen=True, slots=True)
+class IdLog:
+    """Home's memory of fresh ids, read together with the position that it is right for."""
+
+    genesis: int
+    position: int  # home's: after the open range, if there is one
+    clock_s: int  # the log's clock there: the largest record timestamp so far, in whole seconds
+    blobs: Sequence[bytes]  # oldest first
+
+
+@dataclass(frozen=True, slots=True)
+class Unsaid:
+    """Home cannot give the verdicts asked for: they reach beyond its position, or below its log."""
+
+    floor: int  # the oldest offset whose verdict is kept
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one shard stands in one partition."""
+
+    topic_id: str
+    genesis: int
+    position: int
+    before: tuple[str, int] | None = None  # (topic id, position) of the topic that a rebase left behind
+
+
+@dataclass(frozen=True, slots=True)
 class ShardCall:
-    """What one shard is told of a range: the bags to return and, for each, the bytes of its new entries without stamps."""
+    """What one shard is told of a range: the bags to return and, for each, its new entries without their stamps."""
 
     shard: int
     keys: Sequence[bytes]  # distinct; may be empty: every range goes to every shard
@@ -156,17 +197,21 @@ ApplyReply = Applied | At | Rebind
 
 @dataclass(frozen=True, slots=True)
 class Swap:
-    """Compaction of one bag: its first bytes, and what stands for them from now on."""
+    """Compaction of one bag: its first bytes, and what stands for them from now on.
+
+    Refused unless the bag begins with `prefix`, and while a number that may still be asked for is not above `newest`: a
+    noted number whose range stamped an entry inside `prefix`, or only read this bag.
+    """
 
     shard: int
     key: bytes
     prefix: bytes
     replacement: bytes
-    newest: int  # the largest stamp inside `prefix`; refused while a smaller-or-equal number may still be asked for
+    newest: int  # the largest stamp inside `prefix`
 
 
 class Store(Protocol):
-    """The store's calls, each atomic in its shard (docs/protocol.md). Raises `StoreDown` when it cannot be reached or is full."""
+    """The store's calls, each atomic in its shard (docs/protocol.md). Raises `StoreDown`: out of reach, or full."""
 
     @property
     def shards(self) -> int: ...
@@ -182,19 +227,27 @@ class Store(Protocol):
         token: bytes,
         tail: int,
     ) -> BeginReply:
-        """`at` is the position the proposal starts from ('from' in the protocol); no proposal: only close what is published."""
+        """`at` is the position that the proposal starts from ('from'); no proposal: only close what is published."""
         ...
 
-    async def verdicts(self, tp: Tp, first: int, last: int) -> Exceptions | None:
-        """The exceptions within first..last; None where home cannot tell (beyond its position or below its log)."""
+    async def verdicts(self, tp: Tp, first: int, last: int) -> Exceptions | Unsaid:
+        """The exceptions within first..last, of begun ranges only (the open one included)."""
         ...
 
-    async def ids(self, tp: Tp) -> Sequence[bytes]:
-        """The id log of a partition, oldest blob first: what the judge's window is loaded from."""
+    async def ids(self, tp: Tp) -> IdLog | None:
+        """Genesis, position and id log of a partition in one atomic look; None where home has never heard of it."""
         ...
 
     async def apply(
-        self, tp: Tp, genesis: int, first: int, last: int, token: bytes, calls: Sequence[ShardCall], *, catchup: bool = False
+        self,
+        tp: Tp,
+        genesis: int,
+        first: int,
+        last: int,
+        token: bytes,
+        calls: Sequence[ShardCall],
+        *,
+        catchup: bool = False,
     ) -> Sequence[ApplyReply]:
         """One call per shard named, sent together; replies in the order of `calls`."""
         ...
@@ -203,12 +256,13 @@ class Store(Protocol):
         """The bags as they are now (payloads ignored): for the rest of a range that a shard was found beyond."""
         ...
 
-    async def where(self, tp: Tp) -> Sequence[int | None]:
-        """Every shard's position for the partition; None where a shard has none yet (it stands at genesis)."""
-        ...
+    async def where(self, tp: Tp, closed: int | None = None) -> Sequence[Standing | None]:
+        """Every shard's standing, in shard order; None where a shard has none yet (it stands at genesis).
 
-    async def genesis(self, tp: Tp) -> int | None:
-        """The first offset ever taken for a partition; None where home has never heard of it."""
+        Shards of this topic id forget the note of a range that ends below `closed`: it is published and closed,
+        nobody may ask for it again (who does is told At), and compaction need not wait for a partition gone quiet.
+        What they keep of the note is its catch-up bit.
+        """
         ...
 
     async def empty(self) -> bool:
@@ -219,16 +273,33 @@ class Store(Protocol):
         """Compacts; returns how many were accepted. A refusal is no error: the bag moved on."""
         ...
 
+    async def rebase(self, tp: Tp, shard: int, old: Standing, genesis: int, ids: Sequence[bytes] | None) -> bool:
+        """Puts one shard on a new topic id: position = genesis, no note, `before` = (old topic id, old position).
+
+        Done only where the shard still stands exactly at `old` (topic id and position; home: with no range open); True
+        if it stands on the new id afterwards. `ids` is for home alone: the new id log, each blob as if it ended at
+        genesis - 1; its clock stays, its verdict log is emptied, its floor is genesis.
+        """
+        ...
+
 
 class Source(Protocol[R]):
     """The input log of one partition."""
 
     async def next(self, place: int) -> Batch[R] | None:
-        """The next records from `place` on (`first == place`); None when idle for a while."""
+        """The next records from `place` on (`first == place`); None when idle for a while.
+
+        `place` may be anywhere: it goes back after a rollback. The driver asks for a batch ahead while the one before
+        is still unpublished, and may cancel the call: what it had taken is asked for again by its place.
+        """
+        ...
+
+    def done(self, last: int) -> None:
+        """Everything up to `last` is published: what was handed out may be acknowledged."""
         ...
 
     async def read(self, first: int, last: int) -> Batch[R] | None:
-        """Exactly the records of first..last that the log holds (at most a few thousand); None where it holds none of them."""
+        """Exactly the records of first..last that the log holds (a few thousand at most); None where it holds none."""
         ...
 
     async def bounds(self) -> tuple[int, int]:
@@ -247,19 +318,21 @@ class Row:
     last: int
     config: str
     exceptions: Exceptions
-    numbers: tuple[int, ...]  # one per shard
+    numbers: tuple[int, ...]  # one per shard; 0 where a shard was found beyond the range
     recovered: bool
+    horizon: int  # the largest `last` of any row known to its writer, this one included: rows go back after a rollback
 
 
 @dataclass(frozen=True, slots=True)
 class ShardBags:
-    """What a shard answered for a range: `bags[i]` belongs to `keys[i]` of the call; stamps at or above `number` are to be ignored."""
+    """What a shard answered: `bags[i]` belongs to `keys[i]` of the call; ignore stamps at or above `number`."""
 
     number: int
     bags: Sequence[bytes | None]
+    whole: bool = False  # the bags hold the range itself (the shard was found beyond it): the batch adds nothing
 
 
-class Work(Protocol[R, P, O]):
+class Work(Protocol[R, P, O_co]):
     """What a range means: decode, entries, vectors, decisions. Pure but for the clock of its metrics."""
 
     def prepare(self, batch: Batch[R]) -> P:
@@ -271,13 +344,13 @@ class Work(Protocol[R, P, O]):
     def calls(self, prepared: P, exceptions: Exceptions, since: int) -> Sequence[ShardCall]:
         """One per shard, all shards, in shard order: the entries of the fresh records at offsets >= `since`.
 
-        The keys are those of all fresh records of the batch whatever `since` is, in an order that depends on the batch and
-        the exceptions alone, so that replies of different calls for one batch line up.
+        The keys are those of all fresh records of the batch whatever `since` is, in an order that depends on the batch
+        and the exceptions alone, so that replies of different calls for one batch line up.
         """
         ...
 
-    def decide(self, prepared: P, range_: Open, bags: Sequence[ShardBags], recovered: bool) -> O:
-        """The bytes to publish for the range: decisions, anomalies, dead letters. The same arguments give the same bytes."""
+    def decide(self, prepared: P, range_: Open, bags: Sequence[ShardBags], recovered: bool) -> O_co:
+        """What to publish for the range: decisions, anomalies, dead letters. Same arguments, same bytes."""
         ...
 
     def compact(self, prepared: P, bags: Sequence[ShardBags]) -> Sequence[Swap]:
@@ -286,17 +359,24 @@ class Work(Protocol[R, P, O]):
 
 
 class Sink(Protocol[O_contra]):
-    """Where a range's outputs go. Raises `SinkDown` when the broker cannot be reached, `Fenced` when another owner took over."""
+    """Where outputs go. Raises `SinkDown` when the broker cannot be reached, `Fenced` when another owner took over."""
 
     @property
     def exactly_once(self) -> bool: ...
 
     async def open(self, tp: Tp) -> int | None:
-        """At-least-once: None. Exactly-once: init_transactions, THEN the committed offset of the input partition (0 if none)."""
+        """At-least-once: None. Exactly-once: init_transactions, THEN the partition's committed offset (0 if none).
+
+        Called once at the start and again after every `SinkDown`, when a transaction's fate is unknown.
+        """
         ...
 
-    async def tail(self, tp: Tp) -> int:
-        """`last` of the newest row of this partition and topic id in `applied`; -1 where there is none."""
+    async def newest(self, tp: Tp) -> Row | None:
+        """The newest row of this partition and topic id in `applied` (exactly-once: the newest committed one)."""
+        ...
+
+    async def committed(self, tp: Tp) -> int | None:
+        """The input offset committed for the partition, None if none: evidence that work was done here before."""
         ...
 
     async def rows(self, tp: Tp, first: int, last: int) -> Sequence[Row]:
@@ -312,21 +392,24 @@ class Sink(Protocol[O_contra]):
         ...
 
     async def transact(self, row: Row, outputs: O_contra, since: int) -> None:
-        """Exactly-once: one transaction of the outputs of offsets >= `since`, the row, and the input offset row.last + 1."""
+        """Exactly-once: one transaction of the outputs of offsets >= `since`, the row, and the input offset.
+
+        The offset is max(since, row.last + 1): after a rollback the range may lie below what was committed long ago.
+        """
         ...
 
 
-class StoreDown(Exception):
+class StoreDown(Exception):  # noqa: N818
     """The store cannot be reached or takes no writes: back off, nothing is lost."""
 
 
-class SinkDown(Exception):
+class SinkDown(Exception):  # noqa: N818
     """The broker does not acknowledge: back off, nothing is lost."""
 
 
-class Fenced(Exception):
+class Fenced(Exception):  # noqa: N818
     """Another owner has this partition's transactional id: give the partition up."""
 
 
-class Stop(Exception):
+class Stop(Exception):  # noqa: N818
     """The worker must not go on; the message names the thing, its value and the remedy."""
