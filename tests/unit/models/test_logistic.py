@@ -1,0 +1,123 @@
+"""The logistic model: what it computes, what it finds, and what may not change a score."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.exact import Floats, log2_line
+from models.logistic import Input, Logistic, Squash, fit, newton
+
+NAMES = ("a", "idle", "b")
+
+
+def model(squash: Squash = "log2") -> Logistic:
+    inputs = [Input("a", usual=3, low=0, high=1000, weight=0.5), Input("b", usual=0, low=-10, high=10, weight=-1.0)]
+    return Logistic(inputs, -2.0, NAMES, squash)
+
+
+def sample(n: int = 4000, seed: int = 7) -> tuple[Floats, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+    """Frauds have larger `a` and smaller `b`; `idle` never varies."""
+    rng = np.random.default_rng(seed)
+    fraud = rng.random(n) < 0.1
+    x = np.column_stack([rng.lognormal(3 + fraud, 1), np.zeros(n), rng.normal(-2.0 * fraud, 2)])
+    return x, fraud
+
+
+rows = st.lists(st.tuples(*[st.floats(-1e12, 1e12)] * 3), min_size=1, max_size=30).map(lambda r: np.array(r))
+
+
+def test_an_order_that_is_usual_in_everything_scores_the_bias() -> None:
+    assert model().score(np.array([[3.0, 99.0, 0.0]])).tolist() == [round(1 / (1 + math.exp(2)), 6)]
+
+
+def test_a_weight_is_what_doubling_adds_to_the_log_odds() -> None:
+    once, twice = (model().contributions(np.array([[1.0 * 2**k - 1, 0, 0]]))[0, 0] for k in (3, 4))
+    assert twice - once == 0.5
+
+
+@given(x=rows)
+def test_a_score_is_a_rounded_probability_for_any_finite_input(x: Floats) -> None:
+    score = model().score(x)
+    assert ((score >= 0) & (score <= 1)).all()
+    assert score.tolist() == [round(value, 6) for value in score.tolist()]
+
+
+@given(x=rows, more=st.floats(0, 1e9))
+def test_more_of_what_is_fraud_like_never_scores_lower(x: Floats, more: float) -> None:
+    shift = np.array([more, 0, -more])  # weights are above 0, none, below 0
+    assert (model().score(x + shift) >= model().score(x)).all()
+
+
+@given(x=rows, cut=st.integers(0, 30))
+def test_a_score_does_not_depend_on_its_batch(x: Floats, cut: int) -> None:
+    parts = np.concatenate([model().score(x[:cut]), model().score(np.asfortranarray(x[cut:]))])
+    assert model().score(x).tobytes() == parts.tobytes()
+
+
+@given(x=rows)
+def test_an_input_beyond_the_range_of_training_counts_as_its_edge(x: Floats) -> None:
+    assert model().score(np.clip(x, [0, -1e12, -10], [1000, 1e12, 10])).tobytes() == model().score(x).tobytes()
+
+
+@given(x=rows)
+def test_contributions_add_up_to_the_log_odds(x: Floats) -> None:
+    logit = model().bias + model().contributions(x).sum(axis=1)
+    assert model().score(x) == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-6)
+
+
+def test_a_model_without_inputs_scores_its_bias() -> None:
+    assert Logistic([], 0.0, NAMES).score(np.zeros((2, 3))).tolist() == [0.5, 0.5]
+
+
+def test_a_vector_of_another_width_is_refused() -> None:
+    with pytest.raises(ValueError, match="a vector of 2 columns: this model reads vectors of 3"):
+        model().score(np.zeros((1, 2)))
+
+
+def test_an_input_that_never_varies_is_left_out_and_does_no_harm() -> None:
+    x, fraud = sample()
+    fitted = fit(x, fraud, NAMES)
+    assert [one.name for one in fitted.inputs] == ["a", "b"]
+    with_idle = x.copy()
+    with_idle[:, 1] = 1e9
+    assert fitted.score(with_idle).tobytes() == fitted.score(x).tobytes()
+
+
+def test_fitting_finds_what_scikit_learn_finds() -> None:
+    linear_model = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is of the extra `train`")
+    x, fraud = sample()
+    z = log2_line(x[:, [0, 2]])
+    z = (z - z.mean(axis=0)) / z.std(axis=0)
+    weight, bias = newton(z, fraud.astype(np.float64), l2=2.0)
+    theirs = linear_model.LogisticRegression(C=0.5, tol=1e-10).fit(z, fraud)
+    assert weight == pytest.approx(theirs.coef_[0], abs=1e-5)
+    assert bias == pytest.approx(theirs.intercept_[0], abs=1e-5)
+
+
+def test_a_fit_scores_frauds_higher() -> None:
+    x, fraud = sample()
+    score = fit(x, fraud, NAMES).score(x)
+    assert score[fraud].mean() > 3 * score[~fraud].mean()
+    assert score.mean() == pytest.approx(fraud.mean(), abs=0.01)
+
+
+def test_a_perfect_split_still_has_a_finite_fit() -> None:
+    x = np.array([[0.0, 0, 0]] * 20 + [[1000.0, 0, 0]] * 20)
+    fitted = fit(x, x[:, 0] > 0, NAMES)
+    assert all(math.isfinite(one.weight) for one in fitted.inputs)
+
+
+@pytest.mark.parametrize("fraud", [np.zeros(5, dtype=np.bool_), np.ones(5, dtype=np.bool_)])
+def test_one_class_alone_cannot_be_fitted(fraud: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
+    with pytest.raises(ValueError, match="frauds among 5 orders: want some of both"):
+        fit(np.zeros((5, 3)), fraud, NAMES)
+
+
+def test_a_fit_is_the_same_twice() -> None:
+    x, fraud = sample()
+    assert fit(x, fraud, NAMES).inputs == fit(x, fraud, NAMES).inputs
