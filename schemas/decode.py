@@ -1,10 +1,10 @@
 """Bytes in, events out, and for everything else the reason and the place.
 
-One msgspec decode per record types it and checks its limits. What msgspec cannot say at that price is looked at only where
-it can matter: control characters in ids need a backslash, a DEL or non-ASCII in the record; nesting that could exhaust
-the stack needs a long record. Times and currencies are checked for the whole batch. Bad input is data: nothing here
-raises, and the same bytes give the same fault on every machine, whatever the batch they came in. The price: a bad record
-is read twice, once to refuse it and once to say where.
+One msgspec decode per record types it and checks its limits. What msgspec cannot say at that price is looked at only
+where it can matter: control characters in ids need a backslash, a DEL or non-ASCII in the record; nesting that could
+exhaust the stack needs a long record. Times and currencies are checked for the whole batch. Bad input is data: nothing
+here raises, and the same bytes give the same fault on every machine, whatever the batch they came in. The price: a bad
+record is read twice, once to refuse it and once to say where.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from schemas import events as shapes
 from schemas.events import Event, Label
@@ -28,8 +30,10 @@ from schemas.topics import MAX_RECORD_BYTES
 
 Ints = npt.NDArray[np.int64]
 
-MAX_DEPTH = 350  # msgspec recurses: with Python's limit of 1000 frames this leaves 650 for the caller
+MAX_DEPTH = 500  # msgspec recurses: with Python's limit of 1000 frames this leaves as many for the caller
+PLAIN_BYTES = 2 * MAX_DEPTH  # a shorter record cannot be nested deeper than MAX_DEPTH and be JSON
 DETAIL_CHARACTERS = 200
+_NO_TIME = "1970-01-01T00:00:00.000Z"
 
 
 class Reason(StrEnum):
@@ -76,5 +80,183 @@ DEFAULT_CURRENCIES: Final[frozenset[str]] = frozenset().union(*DEFAULT_RATES.val
 def decode_batch(
     topic: str, values: Sequence[bytes | None], currencies: Collection[str] = DEFAULT_CURRENCIES
 ) -> Decoded:
-    """Decodes records of one of the four input topics; `currencies` are those of the rate table."""
-    raise NotImplementedError
+    """Decodes records of an input topic; `currencies` are those of the rate table. Never raises on a record."""
+    codec = _CODECS[topic]
+    decode = codec.decode
+    faults: dict[int, Fault] = {}
+    decoded: list[Event | None] = []
+    append = decoded.append
+    for value in values:
+        if value and len(value) <= PLAIN_BYTES and value.isascii() and 92 not in value and 127 not in value:
+            try:
+                append(decode(value))
+                continue
+            except msgspec.MsgspecError:
+                pass  # the careful way says why
+        read = _carefully(codec, value)
+        if isinstance(read, Fault):
+            faults[len(decoded)] = read
+            append(None)
+        else:
+            append(read)
+    return _finish(codec, decoded, faults, currencies)
+
+
+def decode_one(topic: str, value: bytes | None, currencies: Collection[str] = DEFAULT_CURRENCIES) -> Event | Fault:
+    """One record, by the same rules."""
+    decoded = decode_batch(topic, [value], currencies)
+    event: Event | None = decoded.events[0]
+    return decoded.faults[0] if event is None else event
+
+
+def _finish(codec: _Codec, decoded: list[Any], faults: dict[int, Fault], currencies: Collection[str]) -> Decoded:
+    """The checks that are cheaper for a whole batch: key, currency, time."""
+    allowed = {*currencies, None}
+    keyless = codec.keyless
+    suspects = [
+        at
+        for at, event in enumerate(decoded)
+        if event is not None
+        and (event.currency not in allowed or (event.user_id is None and event.visitor_id is None and not keyless))
+    ]
+    for at in suspects:
+        event, decoded[at] = decoded[at], None
+        faults[at] = _no_key() if event.currency in allowed else _no_such_currency(event.currency)
+    at_ms, bad = epoch_ms([_NO_TIME if event is None else event.event_time for event in decoded])
+    for at in np.flatnonzero(bad).tolist():
+        faults[at] = Fault(
+            Reason.BAD_TIME, "$.event_time", f"want RFC 3339 with Z or an offset, got {_short(decoded[at].event_time)}"
+        )
+        decoded[at] = None
+    return Decoded(decoded, faults, at_ms)
+
+
+def _no_key() -> Fault:
+    return Fault(Reason.MISSING_FIELD, "$.user_id", "want user_id or visitor_id: it is the key of the record")
+
+
+def _no_such_currency(currency: str) -> Fault:
+    return Fault(Reason.UNKNOWN_CURRENCY, "$.currency", f"{_short(currency)} is not in the rate table (HEADRACE_RATES)")
+
+
+Ids = tuple[tuple[str, ...], Callable[[Event], tuple[str | None, ...]]]  # fields that hold an id, and what reads them
+
+
+@dataclass(frozen=True, slots=True)
+class _Codec:
+    """How the records of one topic are read."""
+
+    decode: Callable[[bytes], Any]
+    keyless: bool  # a record may do without user_id and visitor_id
+    ids: dict[type[Event], Ids]
+
+
+def _carefully(codec: _Codec, value: bytes | None) -> Event | Fault:
+    """One record with every check, cheapest and most telling first."""
+    if not value:
+        return Fault(Reason.EMPTY, "$", "the record has no value")
+    if len(value) > MAX_RECORD_BYTES:
+        return Fault(Reason.TOO_LARGE, "$", f"{len(value)} bytes: want at most {MAX_RECORD_BYTES}")
+    if not value.isascii():
+        try:
+            value.decode()
+        except UnicodeDecodeError as error:
+            return Fault(Reason.NOT_UTF8, at_byte(value, error.start), f"byte {error.start}: {error.reason}")
+    if len(value) > PLAIN_BYTES and not depth_within(value, MAX_DEPTH):
+        return Fault(Reason.NOT_JSON, "$", f"nested more than {MAX_DEPTH} deep")
+    try:
+        event: Event = codec.decode(value)
+    except msgspec.ValidationError as error:
+        return _invalid(str(error))
+    except (msgspec.DecodeError, RecursionError) as error:
+        return _malformed(value, str(error))
+    if 92 in value or 127 in value or 0xC2 in value:  # an escape, DEL, or what C1 controls begin with in UTF-8
+        return _control_in_id(codec, event) or event
+    return event
+
+
+_AT = re.compile(r"(.*?)(?: - at `(\$.*)`)?", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.+)`")
+_REASONS: Final = (  # what msgspec's messages begin with
+    ("Expected `array` of length <=", Reason.TOO_MANY_ITEMS),
+    ("Expected `array` of length >=", Reason.OUT_OF_RANGE),
+    ("Expected `int` ", Reason.OUT_OF_RANGE),
+    ("Expected `float` ", Reason.OUT_OF_RANGE),
+    ("Number out of range", Reason.OUT_OF_RANGE),
+    ("Integer value out of range", Reason.OUT_OF_RANGE),
+    ("Expected `str` of length", Reason.BAD_ID),  # only ids have one
+    ("Invalid value", Reason.UNKNOWN_TYPE),  # only the tag is an enumeration
+)
+
+
+def _invalid(message: str) -> Fault:
+    """msgspec's message as a fault: the path it names, and the missing field behind it."""
+    found = _AT.fullmatch(message)
+    text, path = (found[1], found[2] or "$") if found else (message, "$")
+    if missing := _MISSING.fullmatch(text):
+        return Fault(Reason.MISSING_FIELD, f"{path}.{missing[1]}", "required")
+    reason = next((reason for start, reason in _REASONS if text.startswith(start)), Reason.WRONG_TYPE)
+    return Fault(reason, path, text[:DETAIL_CHARACTERS])
+
+
+_BYTE = re.compile(r"\(byte ([0-9]+)\)")
+
+
+def _malformed(value: bytes, message: str) -> Fault:
+    """Not JSON, or JSON but for a number that is none (which many encoders write)."""
+    found = _BYTE.search(message)
+    position = int(found[1]) if found else len(value)
+    path = at_byte(value, position)
+    word = value[position : position + 8]
+    if word.startswith(b"NaN") or word == b"Infinity":
+        return Fault(Reason.OUT_OF_RANGE, path, "want a finite number, got NaN or an infinity")
+    return Fault(Reason.NOT_JSON, path, message[:DETAIL_CHARACTERS])
+
+
+_CONTROL = re.compile(r"[\u0000-\u001f\u007f-\u009f]")
+
+
+def _control_in_id(codec: _Codec, event: Event) -> Fault | None:
+    names, read = codec.ids[type(event)]
+    items = getattr(event, "items", None) or ()
+    if "".join([*filter(None, read(event)), *[item.item_id for item in items]]).isprintable():
+        return None  # control characters are not printable: nothing more to look for
+    for name in names:
+        if (text := getattr(event, name)) and _CONTROL.search(text):
+            return _control(f"$.{name}", text)
+    for at, item in enumerate(items):
+        if _CONTROL.search(item.item_id):
+            return _control(f"$.items[{at}].item_id", item.item_id)
+    return None
+
+
+def _control(path: str, text: str) -> Fault:
+    return Fault(Reason.BAD_ID, path, f"control character in {_short(text)}")
+
+
+def _short(text: str) -> str:
+    return ascii(text[:64])
+
+
+def _ids(shape: type[Event]) -> Ids:
+    """By the mark that `schemas.events.Id` carries."""
+    names = tuple(field.name for field in msgspec.structs.fields(shape) if "'x-id'" in repr(field.type))
+    return names, attrgetter(*names)
+
+
+class _Never(Struct, tag_field="type", tag=""):
+    """Makes a union of a single shape too: only in a union does msgspec insist on the tag."""
+
+
+def _codec(shape: Any) -> _Codec:
+    members: tuple[type[Event], ...] = getattr(shape, "__args__", (shape,))
+    ids = {member: _ids(member) for member in members}
+    return _Codec(msgspec.json.Decoder(shape | _Never).decode, issubclass(members[0], Label), ids)
+
+
+_CODECS: Final = {
+    "orders": _codec(shapes.Order),
+    "clickstream": _codec(shapes.Clickstream),
+    "cart": _codec(shapes.Carts),
+    "labels": _codec(shapes.Labels),
+}

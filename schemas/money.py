@@ -12,7 +12,6 @@ constant of the state space: `fingerprint` is what the store pins.
 from __future__ import annotations
 
 import json
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from fractions import Fraction
@@ -103,7 +102,7 @@ class Rates:
         self.base = base
         self.dated: Dated = {day: dict(sorted(rates.items())) for day, rates in sorted(dated.items())}
         self.currencies: frozenset[str] = frozenset().union(*self.dated.values())
-        self._starts_ms = [_day_ms(day) for day in self.dated]
+        self._starts_ms = np.array([_day_ms(day) for day in self.dated], np.int64)
         _check(base, self.dated)
         self._column = {code: at for at, code in enumerate(sorted(self.currencies))}
         self._scales = np.array([10.0 ** exponent(code) for code in self._column])
@@ -153,12 +152,13 @@ class Rates:
 
     def _rows(self, at_ms: Ints) -> Ints:
         """(n,) the table in force at each time."""
-        rows: Ints = np.searchsorted(self._starts_ms, at_ms, side="right").astype(np.int64)
-        return (rows - 1).clip(min=0)
+        rows = np.searchsorted(self._starts_ms, at_ms, side="right").astype(np.int64) - 1
+        earliest: Ints = np.maximum(rows, np.int64(0), dtype=np.int64)
+        return earliest
 
     def rate(self, currency: str, at_ms: int) -> float:
         """Base units for one unit of the currency at a time: for people and tests."""
-        row = max(bisect_right(self._starts_ms, at_ms) - 1, 0)
+        row = int(self._rows(np.array([at_ms]))[0])
         scale = 10.0 ** (exponent(currency) - exponent(self.base))
         return float(self._factors[row, self._column[currency]] * scale)
 
