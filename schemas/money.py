@@ -148,13 +148,13 @@ class Rates:
         which = np.fromiter([base if code is None else column[code] for code in currencies], np.int64, len(values))
         minor = np.rint(values * self._scales[which])
         row = 0 if self._same else self._rows(at_ms)
-        return np.rint(minor * self._factors[row, which]).astype(np.int64)
+        converted: Ints = np.rint(minor * self._factors[row, which]).astype(np.int64)
+        return converted
 
     def _rows(self, at_ms: Ints) -> Ints:
         """(n,) the table in force at each time."""
-        rows = np.searchsorted(self._starts_ms, at_ms, side="right").astype(np.int64) - 1
-        earliest: Ints = np.maximum(rows, np.int64(0), dtype=np.int64)
-        return earliest
+        rows = np.searchsorted(self._starts_ms, at_ms, side="right").astype(np.int64)
+        return np.maximum(rows - 1, 0)
 
     def rate(self, currency: str, at_ms: int) -> float:
         """Base units for one unit of the currency at a time: for people and tests."""
