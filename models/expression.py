@@ -45,6 +45,12 @@ class Expression:
     names: tuple[str, ...]  # distinct, in order of appearance
     evaluate: Callable[[Columns], Values]
 
+    def of(self, columns: Columns, n: int) -> Values:
+        """(n,) values, one a row. An overflow is an infinity, or no number at all, which only `!=` holds for."""
+        with np.errstate(all="ignore"):
+            values = self.evaluate(columns)
+        return values if values.shape == (n,) else np.broadcast_to(values, (n,))
+
 
 def compile_expression(text: str, names: Collection[str], kind: Kind) -> Expression:
     """The expression of `text` over `names`; raises ExpressionError where it is none or is not of this kind."""
@@ -100,8 +106,9 @@ _ALLOWED = "names, numbers, + - * /, < <= > >= == !=, and or not, min(), max(), 
 
 
 def _divide(above: Values, below: Values) -> Values:
-    zeros = np.zeros(np.broadcast_shapes(np.shape(above), np.shape(below)))
-    return np.divide(above, below, out=zeros, where=np.not_equal(below, 0.0))
+    ratio = np.asarray(np.divide(above, below))
+    np.copyto(ratio, 0.0, where=np.equal(below, 0.0))  # half the price of dividing only where one may
+    return ratio
 
 
 def _compile(node: ast.expr, names: frozenset[str]) -> Expression:

@@ -76,8 +76,7 @@ def compile_template(text: str, names: Collection[str]) -> Template:
 
 def values_of(expression: Expression, columns: Columns, n: int) -> list[float]:
     """The numbers of n orders; what overflowed is shown as 0, so that it can be written as JSON."""
-    with np.errstate(all="ignore"):
-        values = np.broadcast_to(expression.evaluate(columns), (n,)) + 0.0  # + 0.0 turns -0.0 into 0.0
+    values = expression.of(columns, n) + 0.0  # + 0.0 turns -0.0 into 0.0
     finite: list[float] = np.where(np.isfinite(values), values, 0.0).tolist()
     return finite
 

@@ -64,6 +64,8 @@ class Rule:
 
     def reasons(self, columns: Columns, rows: Ints) -> list[Reason]:
         """Why, for each of the rows that the rule holds for."""
+        if not len(rows):
+            return []
         mine = {name: columns[name][rows] for name in self.names}
         texts, values = self.text.render(mine, len(rows)), values_of(self.value, mine, len(rows))
         return [Reason(self.code, text, value) for text, value in zip(texts, values, strict=True)]
@@ -118,15 +120,14 @@ def parse(text: str, names: Collection[str], session_names: Collection[str], sou
 
 def hits(rules: Iterable[Rule], columns: Columns, n: int, *, scored: bool = True) -> Bools:
     """(r, n) whether a rule holds for a row. A rule that asks for the score holds for none where there is no score."""
-    with np.errstate(all="ignore"):  # an overflow is inf or NaN, and no comparison with NaN holds but `!=`
-        rows = [_holds(rule, columns, n, scored) for rule in rules]
+    rows = [_holds(rule, columns, n, scored) for rule in rules]
     return np.stack(rows) if rows else np.zeros((0, n), dtype=np.bool_)
 
 
 def _holds(rule: Rule, columns: Columns, n: int, scored: bool) -> Bools:
     if not scored and SCORE in rule.when.names:
         return np.zeros(n, dtype=np.bool_)
-    return np.broadcast_to(rule.when.evaluate(columns), (n,))
+    return rule.when.of(columns, n)
 
 
 def _tables(document: Mapping[str, Any], key: str, source: str) -> list[tuple[Mapping[str, Any], str]]:

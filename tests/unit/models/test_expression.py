@@ -17,12 +17,12 @@ NAMES = ("a", "b", "card_count_10m", "card_count_1h", "order_amount")
 
 def value(text: str, **row: float) -> float:
     columns = {name: np.array([number], dtype=np.float64) for name, number in row.items()}
-    return float(np.broadcast_to(compile_expression(text, NAMES, "number").evaluate(columns), (1,))[0])
+    return float(compile_expression(text, NAMES, "number").of(columns, 1)[0])
 
 
 def holds(text: str, **row: float) -> bool:
     columns = {name: np.array([number], dtype=np.float64) for name, number in row.items()}
-    return bool(np.broadcast_to(compile_expression(text, NAMES, "truth").evaluate(columns), (1,))[0])
+    return bool(compile_expression(text, NAMES, "truth").of(columns, 1)[0])
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_division_by_zero_is_no_evidence() -> None:
 
 def test_a_batch_is_computed_row_by_row() -> None:
     columns = {"a": np.array([1.0, 2.0, 3.0]), "b": np.array([3.0, 2.0, 0.0])}
-    assert compile_expression("a / b >= 1", NAMES, "truth").evaluate(columns).tolist() == [False, True, False]
+    assert compile_expression("a / b >= 1", NAMES, "truth").of(columns, 3).tolist() == [False, True, False]
 
 
 @pytest.mark.parametrize(
