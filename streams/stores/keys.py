@@ -1,0 +1,134 @@
+"""The keys of the state space, and which shard an entity or a partition lives in.
+
+A shard's keys all carry the hash tag `{n}`, so they share one slot of a cluster and one function call may touch them
+all. An entity lives in the shard that its group and name hash to. Group names hold no colon and are not empty, so a
+bag's key never looks like one of the shard's own.
+
+`spread` turns the entities of a batch into one call per shard. The price: .5 us of client CPU for each distinct entity.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from xxhash import xxh3_64_intdigest
+
+from streams.protocol.ports import ShardCall, Tp
+
+Ints = npt.NDArray[np.int64]
+T = TypeVar("T")
+
+BAG = re.compile(rb"\{(\d+)\}([^:]+):(.*)", re.DOTALL)
+WITHOUT_TTL = re.compile(rb"\{(\d+)\}:(at|number|home|space|ids:.*|verdicts:.*)", re.DOTALL)  # the closed list
+CONFIG = re.compile(rb"\{(\d+)\}:config:.*", re.DOTALL)
+
+
+def shard_of_ours(key: bytes) -> int | None:
+    """The shard that a key of the state space belongs to; None for a stranger's key."""
+    found = BAG.fullmatch(key) or WITHOUT_TTL.fullmatch(key) or CONFIG.fullmatch(key)
+    return int(found[1]) if found else None
+
+
+def shard_of(name: bytes, shards: int) -> int:
+    """The shard of `GROUP:ENTITY`."""
+    return xxh3_64_intdigest(name) % shards
+
+
+def bag_key(group: str, entity: str, shards: int) -> tuple[int, bytes]:
+    """(shard, key) of one entity's bag."""
+    name = f"{group}:{entity}".encode()
+    shard = shard_of(name, shards)
+    return shard, b"{%d}%b" % (shard, name)
+
+
+def partition_field(tp: Tp) -> bytes:
+    return f"{tp.topic}/{tp.partition}".encode()
+
+
+def at_key(shard: int) -> bytes:
+    return b"{%d}:at" % shard
+
+
+def number_key(shard: int) -> bytes:
+    return b"{%d}:number" % shard
+
+
+def home_key(shard: int) -> bytes:
+    return b"{%d}:home" % shard
+
+
+def space_key(shard: int) -> bytes:
+    return b"{%d}:space" % shard
+
+
+def ids_key(shard: int, tp: Tp) -> bytes:
+    return b"{%d}:ids:%b" % (shard, partition_field(tp))
+
+
+def verdicts_key(shard: int, tp: Tp) -> bytes:
+    return b"{%d}:verdicts:%b" % (shard, partition_field(tp))
+
+
+def config_key(config: str, shards: int) -> tuple[int, bytes]:
+    """(shard, key) of a pinned configuration's content."""
+    name = config.encode()
+    shard = shard_of(name, shards)
+    return shard, b"{%d}:config:%b" % (shard, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a batch brings to the bags of one group: entities, and the bytes of their new entries without stamps."""
+
+    group: str
+    entry_bytes: int  # without the stamp
+    entities: Sequence[str]  # distinct
+    payloads: Sequence[bytes]  # as many; b"" where a bag is only read
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """One call per shard, all shards, and the way back: `order[i]` is where the i-th entity's bag is in the replies."""
+
+    calls: list[ShardCall]
+    order: Ints  # (entities of all parts,)
+    ends: list[int]  # of each part in `order`
+
+    def gather(self, bags: Sequence[Sequence[T]]) -> list[list[T]]:
+        """The bags of each shard, in shard order -> the bags of each part, in the order of its entities."""
+        flat = [bag for of_shard in bags for bag in of_shard]
+        found = [flat[place] for place in self.order.tolist()]
+        return [found[start:end] for start, end in zip([0, *self.ends], self.ends, strict=False)]
+
+    def owners(self) -> list[list[int]]:
+        """For each part, the shard of each entity."""
+        counts = [len(call.keys) for call in self.calls]
+        flat = np.repeat(np.arange(len(counts)), counts)[self.order].tolist()
+        return [flat[start:end] for start, end in zip([0, *self.ends], self.ends, strict=False)]
+
+
+def spread(parts: Sequence[Part], shards: int) -> Spread:
+    """Puts each entity's entries into its shard's call. The order depends on the arguments alone."""
+    names = [
+        prefix + entity.encode() for part in parts for prefix in [f"{part.group}:".encode()] for entity in part.entities
+    ]
+    payloads = [payload for part in parts for payload in part.payloads]
+    sizes = [part.entry_bytes for part in parts for _ in part.entities]
+    shard = np.array([xxh3_64_intdigest(name) % shards for name in names], dtype=np.int64)
+    by_shard = np.argsort(shard, kind="stable")
+    bounds = np.searchsorted(shard[by_shard], np.arange(shards + 1)).tolist()
+    places = by_shard.tolist()
+    calls = [_call(n, places[bounds[n] : bounds[n + 1]], names, payloads, sizes) for n in range(shards)]
+    order = np.empty(len(places), dtype=np.int64)
+    order[by_shard] = np.arange(len(places))
+    return Spread(calls, order, np.cumsum([len(part.entities) for part in parts]).tolist())
+
+
+def _call(shard: int, places: list[int], names: list[bytes], payloads: list[bytes], sizes: list[int]) -> ShardCall:
+    tag = b"{%d}" % shard
+    return ShardCall(shard, [tag + names[i] for i in places], [payloads[i] for i in places], [sizes[i] for i in places])

@@ -1,0 +1,276 @@
+"""Connections to one server or to the primaries of a cluster, and round trips over them.
+
+A round trip takes one idle connection per server, writes all its calls at once, then reads the replies in order: no
+task and no future per reply. A connection that did not read every reply of its own is closed, for the next reply on
+it would be another call's. Every failure that waiting may heal becomes `StoreDown`; the map of the cluster is read
+again before the next round trip. Everything else (login, permissions, a bug) becomes `Stop`, with the remedy.
+The price: one connection per server for each round trip under way, so as many as a worker has partitions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from redis import exceptions as redis_errors
+from redis.asyncio.connection import ConnectionPool
+from redis.crc import key_slot
+
+from streams.protocol.ports import Stop, StoreDown
+from streams.stores.wire import Reply, command
+
+CONNECT_S = 2.0
+
+HEALING = {  # first words of replies that waiting or a new look at the cluster may heal, by the metric's `kind`
+    "OOM": "full", "MISCONF": "no_writes", "NOREPLICAS": "no_writes", "READONLY": "no_writes",
+    "LOADING": "loading", "BUSY": "busy", "MASTERDOWN": "cluster", "CLUSTERDOWN": "cluster", "MOVED": "cluster",
+    "ASK": "cluster", "TRYAGAIN": "cluster",
+}  # fmt: skip
+KINDS = frozenset({"unreachable", "timeout", *HEALING.values()})
+
+
+class Down(StoreDown):
+    """`kind` is one of KINDS, for the metric."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+class NoLibrary(Down):
+    """The server does not know our functions: it is new, or came back empty. They are loaded before the next call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where the store is and how to get in."""
+
+    url: str = field(repr=False)  # redis://, rediss:// (TLS) or unix://, with or without user:password@
+    username: str | None = None  # where the URL names none
+    password: str | None = field(default=None, repr=False)
+    cluster: bool | None = None  # None: asked of the server
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    timeout_s: float = 5.0  # no answer within this: the store is down
+
+    def pool(self, host: str | None = None, port: int | None = None) -> ConnectionPool:
+        """A maker of connections, to the server of the URL or to another one of its cluster."""
+        options: dict[str, Any] = {
+            "protocol": 2, "client_name": "headrace", "driver_info": None,
+            "socket_timeout": None, "socket_connect_timeout": CONNECT_S,
+        }  # fmt: skip
+        if self.username or self.password:
+            options |= {"username": self.username, "password": self.password}
+        if urlsplit(self.url).scheme == "rediss":
+            files = {"ssl_ca_certs": self.ca_file, "ssl_certfile": self.cert_file, "ssl_keyfile": self.key_file}
+            options |= {name: str(file) for name, file in files.items() if file is not None}
+        pool = ConnectionPool.from_url(self.url, **options)
+        if host is not None:
+            pool.connection_kwargs |= {"host": host, "port": port}
+        return pool
+
+
+class Link(Protocol):
+    """What we use of redis-py's connection: login, TLS and the reader of replies are its work."""
+
+    @property
+    def is_connected(self) -> bool: ...
+    async def connect(self) -> None: ...
+    async def disconnect(self, nowait: bool = False) -> None: ...
+    async def can_read(self) -> bool: ...
+    async def send_packed_command(self, command: Iterable[bytes], check_health: bool = True) -> None: ...
+    async def read_response(self, disable_decoding: bool = False, *, disconnect_on_error: bool = True) -> Reply: ...
+
+
+class Node:
+    """One server: makes connections to it and keeps the idle ones."""
+
+    def __init__(self, access: Access, host: str | None = None, port: int | None = None) -> None:
+        self._pool = access.pool(host, port)
+        self._idle: list[Link] = []
+        kwargs = self._pool.connection_kwargs
+        self.host = str(kwargs.get("host", "localhost"))
+        self.name = str(kwargs["path"]) if "path" in kwargs else f"{self.host}:{kwargs.get('port', 6379)}"
+
+    @contextlib.asynccontextmanager
+    async def link(self) -> AsyncIterator[Link]:
+        """A connection of one's own; it is kept only if the body ends well."""
+        link = await self._fresh()
+        try:
+            yield link
+        except BaseException:
+            await link.disconnect(nowait=True)
+            raise
+        self._idle.append(link)
+
+    async def _fresh(self) -> Link:
+        while self._idle:
+            link = self._idle.pop()
+            if link.is_connected and not await link.can_read():  # readable while idle: the server has closed it
+                return link
+            await link.disconnect(nowait=True)
+        made: Link = self._pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py has no type for it
+        await made.connect()
+        return made
+
+    async def close(self) -> None:
+        while self._idle:
+            await self._idle.pop().disconnect()
+
+
+class Nodes:
+    """Knows which server has which shard, and carries calls there."""
+
+    def __init__(self, access: Access, shards: int) -> None:
+        self.access = access
+        self._slots = [key_slot(b"%d" % shard) for shard in range(shards)]
+        self._seed = Node(access)
+        self._known: dict[str, Node] = {self._seed.name: self._seed}
+        self._owners: list[Node] = []  # by shard; empty: to be asked
+        self._primaries: list[Node] = []
+        self.cluster = bool(access.cluster)
+
+    async def primaries(self) -> list[Node]:
+        """Every server that takes writes, each once."""
+        async with self.guarded():
+            await self._look()
+        return list(dict.fromkeys(self._primaries))
+
+    async def trip(self, calls: Sequence[tuple[int, bytes]]) -> list[Reply]:
+        """Sends each (shard, call) to its server, all at once; replies in the order of `calls`."""
+        try:
+            async with self.guarded():
+                owners = await self._look()
+                replies = await _exchange(calls, owners)
+        except StoreDown:
+            self._owners = []
+            raise
+        for (shard, _), reply in zip(calls, replies, strict=True):
+            if isinstance(reply, Exception):
+                self._owners = []
+                raise _meaning(reply, owners[shard].name)
+        return replies
+
+    async def ask(self, node: Node, *words: bytes | int | str) -> Reply:
+        """One command to one server."""
+        async with self.guarded(), node.link() as link:
+            await link.send_packed_command([command(*words)], check_health=False)
+            (reply,) = await _replies(link, 1)
+        if isinstance(reply, Exception):
+            raise _meaning(reply, node.name)
+        return reply
+
+    @contextlib.asynccontextmanager
+    async def guarded(self) -> AsyncIterator[None]:
+        """The time limit of a round trip, and its failures in the protocol's words."""
+        try:
+            async with asyncio.timeout(self.access.timeout_s):
+                yield
+        except (redis_errors.RedisError, OSError) as error:
+            raise _meaning(error, self._seed.name) from error
+
+    async def close(self) -> None:
+        for node in self._known.values():
+            await node.close()
+
+    # ---- who has what
+
+    async def _look(self) -> list[Node]:
+        """The server of each shard."""
+        if self._owners:
+            return self._owners
+        if self.access.cluster is None and not self.cluster:
+            _, told = await self._ask_any("INFO", "cluster")
+            self.cluster = b"cluster_enabled:1" in told
+        if not self.cluster:
+            self._primaries, self._owners = [self._seed], [self._seed] * len(self._slots)
+        else:
+            self._read_map(*await self._ask_any("CLUSTER", "SLOTS"))
+        return self._owners
+
+    async def _ask_any(self, *words: str) -> tuple[Node, Reply]:
+        """The first server known that answers, for the one of the URL may be the one that died; and its answer."""
+        failure: StoreDown | None = None
+        for node in list(self._known.values()):
+            try:
+                return node, await self.ask(node, *words)
+            except StoreDown as error:
+                failure = failure or error
+        assert failure is not None
+        raise failure
+
+    def _read_map(self, told_by: Node, ranges: Reply) -> None:
+        owner_of: dict[int, Node] = {}
+        primaries: list[Node] = []
+        for first, last, (host, port, *_), *_replicas in ranges:
+            node = self._node(host.decode() if host else told_by.host, port)
+            primaries.append(node)
+            owner_of |= {slot: node for slot in self._slots if first <= slot <= last}
+        for shard, slot in enumerate(self._slots):
+            if slot not in owner_of:
+                raise Down("cluster", f"no server of the cluster has slot {slot}, where shard {shard} lives")
+        self._primaries, self._owners = primaries, [owner_of[slot] for slot in self._slots]
+
+    def _node(self, host: str, port: int) -> Node:
+        name = f"{host}:{port}"
+        if name not in self._known:
+            self._known[name] = Node(self.access, host, port)
+        return self._known[name]
+
+
+async def _exchange(calls: Sequence[tuple[int, bytes]], owners: Sequence[Node]) -> list[Reply]:
+    """Writes to every server before reading from any, so that they work side by side."""
+    places: dict[Node, list[int]] = {}
+    for place, (shard, _) in enumerate(calls):
+        places.setdefault(owners[shard], []).append(place)
+    replies: list[Reply] = [None] * len(calls)
+    async with contextlib.AsyncExitStack() as stack:
+        links = {node: await stack.enter_async_context(node.link()) for node in places}
+        for node, link in links.items():
+            await link.send_packed_command([calls[place][1] for place in places[node]], check_health=False)
+        for node, link in links.items():
+            for place, reply in zip(places[node], await _replies(link, len(places[node])), strict=True):
+                replies[place] = reply
+    return replies
+
+
+async def _replies(link: Link, count: int) -> list[Reply]:
+    """The next replies of a connection; an error reply is an element like any other."""
+    replies: list[Reply] = []
+    for _ in range(count):
+        try:
+            replies.append(await link.read_response(disable_decoding=True, disconnect_on_error=False))
+        except redis_errors.ResponseError as error:
+            replies.append(error)
+    return replies
+
+
+def _meaning(error: BaseException, server: str) -> Exception:
+    """What a failure means to a worker: wait, or stop."""
+    text = str(error)
+    code = getattr(error, "status_code", None) or text.split(" ", 1)[0]
+    if isinstance(error, redis_errors.AuthenticationError):
+        return Stop(
+            f"the store at {server} refuses the login ({text}): "
+            "set HEADRACE_REDIS__USERNAME and HEADRACE_REDIS__PASSWORD"
+        )
+    if isinstance(error, redis_errors.NoPermissionError):
+        return Stop(
+            f"the store at {server} does not permit it ({text}): "
+            "grant the user ~* and the commands that it names, FCALL and FUNCTION among them"
+        )
+    if kind := HEALING.get(code):
+        return Down(kind, f"the store at {server} answered {code}: {text}")
+    if "Function not found" in text:
+        return NoLibrary("loading", f"the store at {server} does not have our functions yet")
+    if isinstance(error, TimeoutError | redis_errors.TimeoutError):
+        return Down("timeout", f"no answer from the store at {server} in time")
+    if isinstance(error, redis_errors.ConnectionError | OSError):
+        return Down("unreachable", f"the store at {server} cannot be reached: {text}")
+    return Stop(f"the store at {server} refused a call: {text.removeprefix('HEADRACE ')}")

@@ -1,0 +1,101 @@
+"""What must be so before the first call: the server fits, its functions are ours, the constants are the same.
+
+The constants of a state space decide verdicts and entries, so they are written at the first start and a worker that
+has others is refused. The functions are loaded where they are absent or older, never downgraded: during a rolling
+upgrade the newest worker's stay. The price: three round trips at start.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cache
+from importlib.resources import files
+
+from streams.protocol.ports import Limits, Stop
+from streams.stores import keys
+from streams.stores.nodes import Node, Nodes, NoLibrary
+from streams.stores.wire import LIBRARY, call
+
+LEAST = {"valkey": (8, 0), "redis": (7, 2)}
+POLICY = "noeviction"
+WIPE = "wipe"  # a constant of every space that is "none": another value means that a wipe was cut short
+
+
+@cache
+def library() -> tuple[int, str]:
+    """(revision, source) of headrace.lua."""
+    source = files("streams.stores").joinpath("headrace.lua").read_text(encoding="utf-8")
+    found = re.search(r"^local REVISION = (\d+)", source, re.MULTILINE)
+    assert found is not None
+    return int(found[1]), source
+
+
+def constants(shards: int, limits: Limits, further: Mapping[str, str]) -> dict[str, str]:
+    """What every worker of a state space must agree on."""
+    return {WIPE: "none", "shards": str(shards), **{k: str(v) for k, v in asdict(limits).items()}, **further}
+
+
+def told(info: bytes) -> dict[str, str]:
+    """The `name:value` lines of an INFO reply."""
+    return dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
+
+
+async def check_servers(nodes: Nodes) -> None:
+    for node in await nodes.primaries():
+        check_server(
+            node.name, told(await nodes.ask(node, "INFO", "server")), told(await nodes.ask(node, "INFO", "memory"))
+        )
+
+
+def check_server(name: str, server: Mapping[str, str], memory: Mapping[str, str]) -> None:
+    """Raises Stop for a server that is too old, or that would throw state away when it is full."""
+    kind = "valkey" if "valkey_version" in server else "redis"
+    version = server[f"{kind}_version"]
+    if tuple(int(part) for part in version.split(".")[:2]) < LEAST[kind]:
+        least = " or ".join(f"{kind} {major}.{minor}" for kind, (major, minor) in LEAST.items())
+        raise Stop(f"the store at {name} is {kind} {version}: want at least {least}")
+    policy = memory.get("maxmemory_policy", POLICY)
+    if policy != POLICY:
+        raise Stop(
+            f"the store at {name} has maxmemory-policy {policy}, which throws state away when it is full: "
+            f"set it to {POLICY} (CONFIG SET maxmemory-policy {POLICY}, and in its configuration file)"
+        )
+
+
+async def load_library(nodes: Nodes) -> None:
+    """Loads the functions on every primary that has none or older ones."""
+    revision, source = library()
+    for node in await nodes.primaries():
+        if await revision_at(nodes, node) < revision:
+            await nodes.ask(node, "FUNCTION", "LOAD", "REPLACE", source)
+
+
+async def revision_at(nodes: Nodes, node: Node) -> int:
+    """Of the functions that a server has; 0 where it has none."""
+    try:
+        return int(await nodes.ask(node, "FCALL_RO", f"{LIBRARY}_revision", 0))
+    except NoLibrary:
+        return 0
+
+
+async def agree(nodes: Nodes, wanted: Mapping[str, str], shards: int) -> None:
+    """Writes the constants where there are none; raises Stop where they are others. Shard 0 decides a race."""
+    words = [word for pair in wanted.items() for word in pair]
+    for some in [[0], list(range(1, shards))]:
+        for reply in await nodes.trip([(shard, call("space", (keys.space_key(shard),), *words)) for shard in some]):
+            texts = [word.decode() for word in reply]
+            refuse_different(dict(zip(texts[::2], texts[1::2], strict=True)), wanted)
+
+
+def refuse_different(known: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    """Raises Stop where the store knows other values."""
+    if WIPE in known:
+        raise Stop("the state space was being wiped and is not whole: run `headrace state rebuild` again")
+    if known:
+        named = ", ".join(f"{name} {value} (here {wanted[name]})" for name, value in known.items())
+        raise Stop(
+            f"the state space was made with {named}: set this worker's back to the store's, "
+            "or make the state anew with `headrace state rebuild`"
+        )
