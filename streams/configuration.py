@@ -1,0 +1,130 @@
+"""Configurations: the rules, model and thresholds that a range is decided by, under one id that travels with the range.
+
+A range that was begun under a configuration is decided under it for ever, also by a worker that was started with another
+one: so the content itself (a few kB of TOML and JSON) is kept in the store under its id. The id is a hash of what the
+content means: the same rules with other comments are the same configuration.
+The price: a model that is large does not fit here; it will be a reference into the registry.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+
+from features.definitions import Definitions
+from models import artefact, rules
+from models.artefact import Artefact, ArtefactError
+from models.decide import Decider
+from models.rules import Rules
+
+DEFAULT = Path(rules.__file__).parent / "default"
+DEFAULT_RULES = DEFAULT / "rules.toml"
+MODEL_FILES = ("model.json", "manifest.json")
+
+
+class BadConfigurationError(ValueError):
+    """A configuration that cannot be used; the message names the part, its value and the remedy."""
+
+
+class Content(msgspec.Struct, frozen=True):
+    """What a configuration is made of, as it is kept in the store. `model` holds the artefact's files; empty: no model."""
+
+    rules: str
+    model: dict[str, str]
+    features: str  # the vector's hash
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A configuration made ready to decide."""
+
+    id: str
+    content: bytes
+    rules: Rules
+    decider: Decider
+    artefact: Artefact | None
+    no_model: str  # why there is no model; empty where there is one
+
+    @property
+    def model_name(self) -> str | None:
+        return self.artefact.manifest.name if self.artefact else None
+
+    @property
+    def model_version(self) -> str | None:
+        return self.artefact.manifest.version if self.artefact else None
+
+
+def from_files(definitions: Definitions, rules_file: Path | None, model_folder: Path | None) -> Configuration:
+    """The configuration of this worker's files; the shop's own where none are named.
+
+    A model that is corrupt or made for other features does not stop the stream: rules decide alone, `no_model` says why.
+    """
+    rules_text = _read(rules_file or DEFAULT_RULES) if rules_file or _is_shop(definitions) else ""
+    folder = model_folder or (_shipped() if _is_shop(definitions) else None)
+    model: dict[str, str] = {}
+    why = "no model is named (HEADRACE_MODEL)"
+    if folder is not None:
+        try:
+            artefact.load(folder, definitions.vector.names, definitions.vector.hash)
+            model, why = {name: (folder / name).read_text() for name in MODEL_FILES}, ""
+        except ArtefactError as error:
+            why = str(error)
+    return _ready(Content(rules_text, model, definitions.vector.hash), definitions, why)
+
+
+def from_content(content: bytes, definitions: Definitions) -> Configuration:
+    """A configuration as the store keeps it; raises BadConfigurationError where this worker computes other features."""
+    kept = msgspec.json.decode(content, type=Content)
+    if kept.features != definitions.vector.hash:
+        raise BadConfigurationError(
+            f"an open range was begun with features {kept.features}, this worker computes {definitions.vector.hash}: "
+            "let a worker of the old definitions finish it before you start one of the new"
+        )
+    return _ready(kept, definitions, "the range was begun without a model")
+
+
+def _ready(content: Content, definitions: Definitions, why: str) -> Configuration:
+    names = definitions.vector.names
+    session = definitions.session.names if definitions.session else ()
+    parsed = rules.parse(content.rules, names, session, source="rules")
+    loaded = _artefact(content.model, definitions) if content.model else None
+    parts = (parsed.fingerprint, loaded.manifest.model_hash if loaded else "", content.features)
+    decider = Decider(parsed, loaded.model if loaded else None, names)
+    return Configuration(
+        id=sha256("\n".join(parts).encode()).hexdigest()[:16],
+        content=msgspec.json.encode(content),
+        rules=parsed,
+        decider=decider,
+        artefact=loaded,
+        no_model="" if loaded else why,
+    )
+
+
+def _artefact(files: Mapping[str, str], definitions: Definitions) -> Artefact:
+    with tempfile.TemporaryDirectory(prefix="headrace-model-") as folder:
+        for name in MODEL_FILES:
+            (Path(folder) / name).write_text(files[name])
+        return artefact.load(Path(folder), definitions.vector.names, definitions.vector.hash)
+
+
+def _is_shop(definitions: Definitions) -> bool:
+    """Whether these are definitions that the shipped rules can read: they bring no score of their own."""
+    return definitions.score is None
+
+
+def _shipped() -> Path | None:
+    """The newest model that ships with this release."""
+    folders = sorted(path.parent for path in DEFAULT.rglob("model.json"))
+    return folders[-1] if folders else None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadConfigurationError(f"rules file {path}: cannot be read: {error}") from error

@@ -1,0 +1,272 @@
+"""What a range publishes, as records: decisions and their log, anomalies, a user's own outputs, dead letters.
+
+Nothing of the wall clock or of this process goes into a value, so a range that is done again gives the same bytes. A
+session rule that holds once holds for every later event of the session: an anomaly is written for the first event only,
+as far as this worker remembers (the last 100,000 sessions); after a change of owner a reader may see a second one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from features.columns import Columns, Ints
+from features.definitions import Outputs, Scored
+from models.decide import Decided, Unusual, unusual_sessions
+from models.reasons import Reason
+from schemas.decisions import (
+    Anomaly,
+    Decision,
+    DecisionLog,
+    Model,
+    ReasonCode,
+    Thresholds,
+    anomaly_id,
+    encode_each,
+)
+from schemas.decode import Decoded, Fault
+from schemas.decode import Reason as DeadReason
+from schemas.ids import decision_id
+from schemas.topics import dead_letters_of
+from streams.configuration import Configuration
+from streams.protocol.ports import Exceptions, Tp, Verdict
+from streams.transport.output import Output
+from streams.transport.records import Record
+
+Floats2d = npt.NDArray[np.float64]
+REMEMBERED_SESSIONS = 100_000
+DLQ_HEADERS = ("dlq-reason", "dlq-path", "dlq-detail", "dlq-topic", "dlq-partition", "dlq-offset", "dlq-attempt")
+OF_VERDICT = {
+    Verdict.CONFLICT: Fault(DeadReason.CONFLICTING_ID, "$.event_id", "another record of this id had another payload"),
+    Verdict.TOO_LATE: Fault(DeadReason.TOO_LATE, "$.event_time", "older than the longest window beside its record"),
+    Verdict.FUTURE: Fault(DeadReason.FUTURE, "$.event_time", "ahead of its record by more than the tolerance"),
+}
+_NO_SCORES = np.zeros(0)
+
+
+@dataclass(slots=True)
+class RangeOutputs:
+    """The records of a range, with what the metrics want to know of them."""
+
+    record_ms: Ints  # of the fresh events
+    records: list[Output] = field(default_factory=list)
+    scores: npt.NDArray[np.float64] = field(default_factory=lambda: _NO_SCORES)
+    actions: Counter[str] = field(default_factory=Counter)
+    dead: Counter[str] = field(default_factory=Counter)
+    decided: int = 0
+    recovered: bool = False
+
+
+class Writer:
+    """Turns what was decided of one partition into records."""
+
+    def __init__(self, tp: Tp, *, same_partitions: bool, feature_hash: str) -> None:
+        """`same_partitions`: the output topics have as many partitions as the input, so keys land on the same one."""
+        self.tp = tp
+        self.partition = tp.partition if same_partitions else None
+        self.feature_hash = feature_hash
+        self.seen: OrderedDict[tuple[str, str], int] = OrderedDict()  # (session, rule) -> offset of the first anomaly
+
+    def decisions(
+        self,
+        out: RangeOutputs,
+        columns: Columns,
+        rows: Floats2d,
+        keys: Sequence[bytes | None],
+        offset: Ints,
+        configuration: Configuration,
+        recovered: bool,
+    ) -> None:
+        """`fraud` and `decisions`: one record each for every fresh order."""
+        decided = configuration.decider.decide(rows)
+        scores = [0.0] * columns.n if decided.score is None else decided.score.tolist()
+        out.scores = _NO_SCORES if decided.score is None else decided.score
+        out.actions.update(decided.action)
+        out.decided, out.recovered = out.decided + columns.n, recovered
+        made = self._decisions(columns, decided, scores, configuration, recovered)
+        logs = self._logs(columns, made, rows, offset, configuration)
+        self._records(out, "fraud", keys, encode_each(made), offset.tolist())
+        self._records(out, "decisions", keys, encode_each(logs), offset.tolist())
+
+    def _decisions(
+        self,
+        columns: Columns,
+        decided: Decided,
+        scores: Sequence[float],
+        configuration: Configuration,
+        recovered: bool,
+    ) -> list[Decision]:
+        model = Model(configuration.model_name, configuration.model_version)
+        version = configuration.rules.fingerprint
+        return [
+            Decision(
+                decision_id=decision_id(event.event_id),
+                order_id=event.order_id,
+                event_id=event.event_id,
+                user_id=event.user_id,
+                event_time=event.event_time,
+                score=score,
+                action=action,
+                reasons=_codes(reasons),
+                rules=rules,
+                model=model,
+                config=configuration.id,
+                feature_hash=self.feature_hash,
+                recovered=recovered,
+                visitor_id=event.visitor_id,
+                rules_version=version,
+            )
+            for event, score, action, reasons, rules in zip(
+                columns.events, scores, decided.action, decided.reasons, decided.rules, strict=True
+            )
+        ]
+
+    def _logs(
+        self, columns: Columns, made: Sequence[Decision], rows: Floats2d, offset: Ints, configuration: Configuration
+    ) -> list[DecisionLog]:
+        thresholds = Thresholds(configuration.rules.review_at, configuration.rules.block_at)
+        name = configuration.model_name
+        return [
+            DecisionLog(
+                decision_id=one.decision_id,
+                order_id=one.order_id,
+                event_id=one.event_id,
+                topic=self.tp.topic,
+                partition=self.tp.partition,
+                offset=at,
+                at_ms=at_ms,
+                amount_minor=amount,
+                vector=vector,
+                members={name: one.score} if name else {},
+                score=one.score,
+                action=one.action,
+                rules=one.rules,
+                thresholds=thresholds,
+                model=one.model,
+                config=one.config,
+                feature_hash=one.feature_hash,
+                recovered=one.recovered,
+            )
+            for one, vector, at, at_ms, amount in zip(
+                made, rows.tolist(), offset.tolist(), columns.at_ms.tolist(), columns.amount.tolist(), strict=True
+            )
+        ]
+
+    def anomalies(
+        self,
+        out: RangeOutputs,
+        columns: Columns,
+        rows: Floats2d,
+        names: Sequence[str],
+        keys: Sequence[bytes | None],
+        offset: Ints,
+        configuration: Configuration,
+        recovered: bool,
+    ) -> None:
+        """`anomalies`: the first event of each session that a session rule objects to."""
+        offsets = offset.tolist()
+        news = [
+            found
+            for found in unusual_sessions(configuration.rules, names, rows)
+            if self._is_first(columns.events[found.row], found, offsets[found.row])
+        ]
+        values = encode_each([_anomaly(columns.events[a.row], a, configuration.id, recovered) for a in news])
+        self._records(out, "anomalies", [keys[a.row] for a in news], values, [offsets[a.row] for a in news])
+
+    def _is_first(self, event: Any, found: Unusual, offset: int) -> bool:
+        """Whether this event is the first of its session that the rule holds for; asked again of it, still True."""
+        key = (event.session_id or event.event_id, found.rule)
+        first = self.seen.setdefault(key, offset)
+        self.seen.move_to_end(key)
+        if len(self.seen) > REMEMBERED_SESSIONS:
+            self.seen.popitem(last=False)
+        if offset < first:  # the partition went back: what is known of later events is void
+            self.seen[key] = first = offset
+        return first == offset
+
+    def adapted(self, out: RangeOutputs, scored: Scored, adapted: Sequence[Outputs]) -> None:
+        """What a user's own adapter made of a range."""
+        out.scores, out.decided = scored.scores, out.decided + scored.columns.n
+        for made in adapted:
+            out.records += [
+                Output(made.topic, key, value, (), offset, self.partition if key is mine is not None else None)
+                for key, value, offset, mine in zip(
+                    made.keys,
+                    made.values,
+                    scored.offset[made.event].tolist(),
+                    [scored.keys[place] for place in made.event.tolist()],
+                    strict=True,
+                )
+            ]
+
+    def dead_letters(
+        self, out: RangeOutputs, records: Sequence[Record], decoded: Decoded, exceptions: Exceptions
+    ) -> None:
+        """`<topic>.dlq`: key, value and headers as they came, and why."""
+        if not exceptions:
+            return
+        topic = dead_letters_of(self.tp.topic)
+        for place, record in enumerate(records):
+            verdict = exceptions.get(record.offset)
+            if verdict is None or verdict == Verdict.DUPLICATE:
+                continue
+            fault = decoded.faults[place] if verdict == Verdict.DEAD else OF_VERDICT[verdict]
+            out.dead[fault.reason] += 1
+            out.records.append(
+                Output(topic, record.key, record.value, self._dlq_headers(record, fault), record.offset, None)
+            )
+
+    def _dlq_headers(self, record: Record, fault: Fault) -> tuple[tuple[str, bytes], ...]:
+        """The record's own headers, then ours; an earlier attempt is counted on."""
+        kept = [(name, value or b"") for name, value in record.headers if name not in DLQ_HEADERS]
+        attempts = [value for name, value in record.headers if name == "dlq-attempt" and value and value.isdigit()]
+        attempt = int(attempts[-1]) if attempts else 0
+        ours = (
+            fault.reason.value,
+            fault.path,
+            fault.detail,
+            self.tp.topic,
+            self.tp.partition,
+            record.offset,
+            attempt + 1,
+        )
+        return (*kept, *((name, str(value).encode()) for name, value in zip(DLQ_HEADERS, ours, strict=True)))
+
+    def _records(
+        self,
+        out: RangeOutputs,
+        topic: str,
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes],
+        offsets: Sequence[int],
+    ) -> None:
+        partition = self.partition
+        out.records += [
+            Output(topic, key, value, (), offset, None if key is None else partition)
+            for key, value, offset in zip(keys, values, offsets, strict=True)
+        ]
+
+
+def _anomaly(event: Any, found: Unusual, config: str, recovered: bool) -> Anomaly:
+    return Anomaly(
+        anomaly_id=anomaly_id(event.event_id, found.rule),
+        kind=found.rule,
+        event_id=event.event_id,
+        event_type=event.__struct_config__.tag,
+        event_time=event.event_time,
+        user_id=event.user_id,
+        visitor_id=event.visitor_id,
+        session_id=event.session_id,
+        reasons=_codes((found.reason,)),
+        config=config,
+        recovered=recovered,
+    )
+
+
+def _codes(reasons: Sequence[Reason]) -> list[ReasonCode]:
+    return [ReasonCode(reason.code, reason.text, reason.value) for reason in reasons]

@@ -1,0 +1,251 @@
+"""What a range means: bytes -> events -> entries -> bags -> vectors -> decisions -> bytes, for one input topic.
+
+The protocol's driver calls these in its own order, some of them more than once for the same range; each is a pure
+function of its arguments (but for the stage times it notes), so a range that is done again gives the same bytes. All of
+it works on columns: per event there is the decoded struct, its ids, and nothing else.
+
+    prepare   decode and check           facts     what the judge must know
+    calls     entries for each shard     decide    fold, score, rules, encode
+                                         compact   bags over their cap, folded into tiles
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+
+from features.columns import Columns, Floats, Ints
+from features.compact import compact, over_cap
+from features.definitions import Definitions, Flow, Scored
+from features.entry import ENTRY_BYTES, Own, own_of, payloads
+from features.fold import fold
+from features.group import Group
+from schemas.decode import Decoded
+from schemas.ids import hashes64, payload_hashes
+from streams.configuration import Configuration
+from streams.outputs import RangeOutputs, Writer
+from streams.protocol.ports import Batch, Exceptions, Facts, Open, ShardBags, ShardCall, Swap, Tp
+from streams.stores.keys import Part, Spread, bag_key, spread
+from streams.transport.records import Record
+
+STAMP_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """The bags of one group that a range touches."""
+
+    group: Group
+    entities: list[str]
+    own: Own
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A range once its verdicts are known: the fresh events in columns, and the bags they touch."""
+
+    exceptions: Exceptions
+    fresh: Ints  # (n,) places in the batch
+    offset: Ints  # (n,)
+    columns: Columns
+    touched: tuple[Touched, ...]
+    spread: Spread
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A batch, decoded once. `plan` is kept from one call of the protocol to the next."""
+
+    batch: Batch[Record]
+    decoded: Decoded
+    offset: Ints  # (n,)
+    record_ms: Ints  # (n,)
+    values: list[bytes | None]
+    plan: Plan | None = None
+    stages: dict[str, float] = field(default_factory=dict)  # seconds spent, by stage
+
+
+class RangeWork:
+    """The work of one partition's ranges, by the definitions of its topic."""
+
+    def __init__(
+        self,
+        tp: Tp,
+        flow: Flow,
+        definitions: Definitions,
+        shards: int,
+        configurations: Mapping[str, Configuration],
+        writer: Writer,
+    ) -> None:
+        self.tp, self.flow, self.definitions, self.shards = tp, flow, definitions, shards
+        self.configurations, self.writer = configurations, writer
+        session = definitions.session
+        reads_sessions = session is not None and set(session.groups) <= set(flow.groups)
+        self.session = session if reads_sessions and not flow.scored else None
+
+    def prepare(self, batch: Batch[Record]) -> Prepared:
+        """Decodes the values; a bad record is a fault in `decoded`."""
+        started = perf_counter()
+        records = batch.records
+        n = len(records)
+        values = [record.value for record in records]
+        offset = np.fromiter([record.offset for record in records], np.int64, n)
+        record_ms = np.fromiter([record.timestamp for record in records], np.int64, n)
+        prepared = Prepared(batch, self.flow.decode(values), offset, record_ms, values)
+        prepared.stages["decode"] = perf_counter() - started
+        return prepared
+
+    def facts(self, prepared: Prepared) -> Facts:
+        """Ids and payloads as hashes, times as they are."""
+        decoded, n = prepared.decoded, len(prepared.values)
+        dead = np.zeros(n, np.bool_)
+        dead[list(decoded.faults)] = True
+        good = decoded.events if not decoded.faults else [event for event in decoded.events if event is not None]
+        event_id = np.zeros(n, np.uint64)
+        event_id[~dead] = hashes64(self.flow.identify(good))
+        payload = payload_hashes(value or b"" for value in prepared.values)
+        return Facts(prepared.offset, prepared.record_ms, decoded.at_ms, event_id, payload, dead)
+
+    def calls(self, prepared: Prepared, exceptions: Exceptions, since: int) -> Sequence[ShardCall]:
+        """One call per shard with the entries of the fresh events at offsets >= `since`."""
+        started = perf_counter()
+        plan = self._plan(prepared, exceptions, since)
+        prepared.stages["entries"] = perf_counter() - started
+        return plan.spread.calls
+
+    def decide(self, prepared: Prepared, range_: Open, bags: Sequence[ShardBags], recovered: bool) -> RangeOutputs:
+        """Folds, scores by the range's own configuration, and writes what the range publishes."""
+        plan = self._plan(prepared, range_.exceptions, range_.first)
+        outputs = RangeOutputs(prepared.record_ms[plan.fresh])
+        self.writer.dead_letters(outputs, prepared.batch.records, prepared.decoded, range_.exceptions)
+        if plan.columns.n and (self.flow.scored or self.session):
+            started = perf_counter()
+            folded = self._fold(plan, bags)
+            folded_at = perf_counter()
+            self._write(outputs, prepared, plan, folded, self.configurations[range_.config], recovered)
+            prepared.stages["fold"] = folded_at - started
+            prepared.stages["score"] = perf_counter() - folded_at
+        return outputs
+
+    def compact(self, prepared: Prepared, bags: Sequence[ShardBags]) -> Sequence[Swap]:
+        """Replacements for the bags of the range that have grown over their cap."""
+        plan = prepared.plan
+        if plan is None:
+            return ()
+        started = perf_counter()
+        found = plan.spread.gather([shard.bags for shard in bags])
+        owners = plan.spread.owners()
+        swaps: list[Swap] = []
+        for touched, blobs, shards in zip(plan.touched, found, owners, strict=True):
+            numbers = [bags[shard].number for shard in shards]
+            swaps += self._swaps(touched, blobs, numbers)
+        prepared.stages["compact"] = perf_counter() - started
+        return swaps
+
+    def _swaps(self, touched: Touched, blobs: Sequence[bytes | None], numbers: Sequence[int]) -> list[Swap]:
+        places = over_cap(touched.group, blobs).tolist()
+        if not places:
+            return []
+        full = [blobs[place] or b"" for place in places]
+        limit = np.array([numbers[place] for place in places], np.uint64)
+        swaps = []
+        for place, made in zip(places, compact(touched.group, full, limit), strict=True):
+            if made is not None:
+                shard, key = bag_key(touched.group.name, touched.entities[place], self.shards)
+                swaps.append(Swap(shard, key, made.prefix, made.replacement, made.newest))
+        return swaps
+
+    def _plan(self, prepared: Prepared, exceptions: Exceptions, since: int) -> Plan:
+        """The plan of these exceptions: kept, or made anew where the entries start elsewhere than before."""
+        kept = prepared.plan
+        if kept is not None and kept.exceptions == exceptions and since <= prepared.batch.first:
+            return kept
+        plan = self._make_plan(prepared, exceptions, since)
+        if since <= prepared.batch.first:
+            prepared.plan = plan
+        return plan
+
+    def _make_plan(self, prepared: Prepared, exceptions: Exceptions, since: int) -> Plan:
+        fresh = _fresh(prepared.offset, exceptions)
+        offset = prepared.offset[fresh]
+        events = prepared.decoded.events
+        chosen = events if len(fresh) == len(events) else [events[place] for place in fresh.tolist()]
+        columns = self.flow.columns(chosen, prepared.decoded.at_ms[fresh])
+        touched = tuple(Touched(group, *own_of(group, columns)) for group in self.flow.groups)
+        start = int(np.searchsorted(offset, since))
+        parts = [
+            Part(t.group.name, ENTRY_BYTES, t.entities, payloads(t.group, t.own, len(t.entities), start))
+            for t in touched
+        ]
+        return Plan(exceptions, fresh, offset, columns, touched, spread(parts, self.shards))
+
+    def _fold(self, plan: Plan, bags: Sequence[ShardBags]) -> dict[str, npt.NDArray[np.float64]]:
+        """Each group's columns (n, d), by its name."""
+        number = np.array([shard.number for shard in bags], np.uint64)
+        found, owners = (
+            plan.spread.gather([_before(plan, bags, shard) for shard in range(len(bags))]),
+            plan.spread.owners(),
+        )
+        return {
+            t.group.name: fold(t.group, blobs, number[shards], t.own)
+            for t, blobs, shards in zip(plan.touched, found, owners, strict=True)
+        }
+
+    def _write(
+        self,
+        outputs: RangeOutputs,
+        prepared: Prepared,
+        plan: Plan,
+        folded: Mapping[str, npt.NDArray[np.float64]],
+        configuration: Configuration,
+        recovered: bool,
+    ) -> None:
+        records = prepared.batch.records
+        keys = [records[place].key for place in plan.fresh.tolist()]
+        if self.session is not None:
+            rows, names = self.session.rows(plan.columns, folded), self.session.names
+            self.writer.anomalies(outputs, plan.columns, rows, names, keys, plan.offset, configuration, recovered)
+            return
+        rows = self.definitions.vector.rows(plan.columns, folded)
+        if self.flow.outputs is None:
+            self.writer.decisions(outputs, plan.columns, rows, keys, plan.offset, configuration, recovered)
+            return
+        scores = self._scores(rows, configuration)
+        scored = Scored(plan.columns, folded, rows, scores, keys, plan.offset)
+        self.writer.adapted(outputs, scored, self.flow.outputs(scored))
+
+    def _scores(self, rows: npt.NDArray[np.float64], configuration: Configuration) -> Floats:
+        if self.definitions.score is not None:
+            return self.definitions.score(rows)
+        decided = configuration.decider.decide(rows)
+        return np.zeros(len(rows)) if decided.score is None else decided.score
+
+
+def _before(plan: Plan, bags: Sequence[ShardBags], shard: int) -> Sequence[bytes | None]:
+    """The bags of a shard without the range's own entries: they are in them where it was found beyond the range."""
+    answered = bags[shard]
+    if not answered.whole:
+        return answered.bags
+    call = plan.spread.calls[shard]
+    return [bag and _without(bag, own) for bag, own in zip(answered.bags, call.payloads, strict=True)]
+
+
+def _without(bag: bytes, own: bytes) -> bytes:
+    """A bag less the entries of `own`, each with its stamp; those that compaction has taken up stay."""
+    for start in range(0, len(own), ENTRY_BYTES):
+        at = bag.rfind(own[start : start + ENTRY_BYTES])
+        if at >= STAMP_BYTES:
+            bag = bag[: at - STAMP_BYTES] + bag[at + ENTRY_BYTES :]
+    return bag
+
+
+def _fresh(offset: Ints, exceptions: Exceptions) -> Ints:
+    """Places of the records that are fresh."""
+    if not exceptions:
+        return np.arange(len(offset))
+    excluded = np.fromiter(exceptions, np.int64, len(exceptions))
+    return np.flatnonzero(~np.isin(offset, excluded))
