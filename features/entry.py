@@ -12,12 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 from features.columns import Columns, Ints
-from features.group import MOST_OTHERS, Group
+from features.group import ANY_KIND, Group
 
 ENTRY_BYTES = 32  # without the stamp
 VERSION = 1
@@ -54,28 +53,19 @@ def own_of(group: Group, columns: Columns) -> tuple[list[str], Own]:
 
 
 def _money(group: Group, columns: Columns) -> tuple[Ints, Ints]:
-    if group.money == 0xFF:
+    if group.money == ANY_KIND:
         return columns.amount, columns.place
     counts = (columns.flags & group.money) != 0
     return np.where(counts, columns.amount, 0), np.where(counts, columns.place, 0)
 
 
-def payloads(group: Group, own: Own, owners: int, since: int = 0) -> list[bytes]:
-    """The entries of each of `owners` entities, those of the events from place `since` on; b"" where there are none."""
-    order = np.argsort(own.owner[since:], kind="stable") + since
-    owner = own.owner[order]
-    blob = _words(group, own)[order].tobytes()
-    ends = (np.searchsorted(owner, np.arange(-1, owners), side="right") * ENTRY_BYTES).tolist()
-    return [blob[a:b] for a, b in pairwise(ends)]
-
-
-def _words(group: Group, own: Own) -> Ints:
-    """(n, 4) the entries as little-endian words."""
-    words = np.zeros((len(own.at), ENTRY_BYTES // 8), "<i8")
-    words[:, 0] = own.at
-    words[:, 1] = own.amount
-    words[:, 3] = own.place << 32 | own.flags << 48 | mark_of(group) << 56
-    for slot, hashes in enumerate(own.others[:MOST_OTHERS]):
+def pack(group: Group, at: Ints, amount: Ints, flags: Ints, place: Ints, others: Sequence[Ints]) -> Ints:
+    """(n, 4) entries as little-endian words; `others` are up to three arrays of 32 bits."""
+    words = np.zeros((len(at), ENTRY_BYTES // 8), "<i8")
+    words[:, 0] = at
+    words[:, 1] = amount
+    words[:, 3] = place << 32 | flags << 48 | mark_of(group) << 56
+    for slot, hashes in enumerate(others):
         words[:, 2 + slot // 2] |= hashes << (32 * (slot % 2))
     return words
 

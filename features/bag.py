@@ -1,0 +1,294 @@
+"""Bags: the record of one entity in one group, and how many of them are read at once.
+
+Little-endian words of 8 bytes:
+
+    header   version u8 | layout u8 | tiles u16 | others u16 | 0 u16, then the newest time seen, ms
+    tiles    first time << 8 | level, then the group's sums and peaks; ordered by time
+    others   dimension (2 bits) | hash (30 bits) | time last seen (32 bits, in tiles of the finest width); ordered
+    entries  5 words each: the store's stamp (BIG-endian, so that its bytes sort), then features/entry.py
+
+The store only ever appends entries. A bag that was never compacted has no header: it begins with a stamp, whose first
+byte is 0 until the year 4253 (it counts microseconds), and no version is 0. A tile is what several entries add up to:
+reading makes rows of both, and one formula serves all. An entry may also be a part of a tile (`PART_...`): that is
+how the events of a hot entity are sent, folded. The price: words are wide, a tile costs 48 bytes in the shop's groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from features.columns import HASH_BITS, HASH_MASK
+from features.entry import VERSION, Own, mark_of
+from features.group import ABSENT, Group
+from features.segments import ranges
+
+Ints = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.uint64]
+
+HEADER_WORDS = 2
+ENTRY_WORDS = 5
+ETERNAL = 255  # the level of the tile that holds everything before the longest window
+TICK_BITS = 32  # of "time last seen"
+
+# What an entry stands for, in the four bits above its place on the log scale.
+PLACE_BITS = 12
+PLACE_MASK = (1 << PLACE_BITS) - 1
+PART_EVENT = 0
+PART_SUMS = 1  # at = first time; amount = sum; the first two others = count | sum of places << 32
+PART_PEAKS = 2  # at = newest time; amount = max; the first two others = sum of squared places
+PART_OTHERS = 3  # at = time last seen; counts nothing but its others
+PART_EXTRA = 4  # at = first time; amount = the extra measure
+
+
+class BadBagError(ValueError):
+    """Bytes that are no bag of this group, or of a later version; the message says which and what to do."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What counts: entries and tiles alike, (m,) or (fields, m), in no particular order."""
+
+    owner: Ints
+    at: Ints  # of a tile: its first time
+    sums: Ints  # (len(group.sums), m)
+    peaks: Ints  # (len(group.peaks), m)
+
+
+@dataclass(frozen=True)
+class Items:
+    """Counterparties with a time at which they were seen, (k,) each; one may occur several times."""
+
+    owner: Ints
+    slot: Ints  # which of group.others
+    hash: Ints
+    at: Ints  # exact, or the start of its finest tile: no window can tell
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """Many bags as one array of words, and where in it each one's parts are, (u,) each."""
+
+    words: Ints
+    start: Ints
+    headed: npt.NDArray[np.bool_]
+    tiles: Ints
+    others: Ints
+    raw_start: Ints
+    raws: Ints
+
+
+@dataclass(frozen=True)
+class Lifted:
+    """Bags as rows. `newest` (u,) is -1 where nothing was seen; `raws` (u,) counts the entries below the limit."""
+
+    rows: Rows
+    items: Items
+    newest: Ints
+    raws: Ints
+
+
+def parse(group: Group, bags: Sequence[bytes | None]) -> Parsed:
+    """Finds the parts of each bag. Raises BadBagError on what this version cannot read."""
+    blobs = [bag or b"" for bag in bags]
+    sizes = np.fromiter(map(len, blobs), np.int64, len(blobs))
+    if (sizes & 7).any():
+        raise _broken(group, blobs, sizes & 7 != 0, "not a whole number of words")
+    words = np.frombuffer(b"".join(blobs), "<i8")
+    sizes >>= 3
+    start = np.cumsum(sizes) - sizes
+    head = np.zeros(len(blobs), np.int64)
+    present = sizes > 0
+    head[present] = words[start[present]]
+    headed = head & 0xFF != 0
+    tiles = np.where(headed, head >> 16 & 0xFFFF, 0)
+    others = np.where(headed, head >> 32 & 0xFFFF, 0)
+    body = np.where(headed, HEADER_WORDS, 0) + tiles * group.tile_words + others
+    raws, rest = np.divmod(sizes - body, ENTRY_WORDS)
+    _check(group, blobs, head, headed, raws, rest)
+    return Parsed(words, start, headed, tiles, others, start + body, raws)
+
+
+def _check(
+    group: Group, blobs: Sequence[bytes], head: Ints, headed: npt.NDArray[np.bool_], raws: Ints, rest: Ints
+) -> None:
+    if headed.any():
+        if (later := headed & (head & 0xFF > VERSION)).any():
+            raise _broken(
+                group, blobs, later, f"a later version than {VERSION}, the newest known here: upgrade this worker"
+            )
+        if (foreign := headed & (head >> 8 & 0xFF != group.layout)).any():
+            raise _broken(
+                group, blobs, foreign, f"not of layout {group.layout}: give the group the layout it was written in"
+            )
+    if (broken := (raws < 0) | (rest != 0)).any():
+        raise _broken(group, blobs, broken, "cut off")
+
+
+def _broken(group: Group, blobs: Sequence[bytes], which: npt.NDArray[np.bool_], what: str) -> BadBagError:
+    blob = blobs[int(np.flatnonzero(which)[0])]
+    return BadBagError(f"bag of group {group.name!r}, {len(blob)} bytes, header {blob[:8].hex()}: {what}")
+
+
+def lift(group: Group, bags: Sequence[bytes | None], limit: Numbers) -> Lifted:
+    """Rows and counterparties of many bags, leaving out entries stamped `limit` (u,) or above."""
+    parsed = parse(group, bags)
+    raw = _raw(group, parsed, limit)
+    newest = np.full(len(bags), -1)
+    _see(newest, raw.owner, raw.at)
+    rows, items = raw.rows(group), raw.items(group)
+    if parsed.headed.any():
+        newest[parsed.headed] = np.maximum(newest, parsed.words[(parsed.start + 1) * parsed.headed])[parsed.headed]
+        rows = join_rows(_tiles(group, parsed), rows)
+        items = join_items(_others(group, parsed), items)
+    return Lifted(rows, items, newest, np.bincount(raw.owner, minlength=len(bags)))
+
+
+def _see(newest: Ints, owner: Ints, at: Ints) -> None:
+    """Raises each owner's newest time; owners ascend."""
+    if len(owner):
+        counts = np.bincount(owner, minlength=len(newest))
+        seen = counts > 0
+        newest[seen] = np.maximum.reduceat(at, (np.cumsum(counts) - counts)[seen])
+
+
+@dataclass(frozen=True)
+class _Raw:
+    """Entries as they lie in the bags, (m,) each, owners ascending."""
+
+    owner: Ints
+    at: Ints
+    amount: Ints
+    pair: Ints  # others 0 and 1
+    tail: Ints  # other 2, place, flags, mark
+
+    def rows(self, group: Group) -> Rows:
+        place = self.tail >> 32 & 0xFFFF
+        flags = self.tail >> 48 & 0xFF
+        part = place >> PLACE_BITS
+        sums, peaks = measures(group, self.at, self.amount, flags, place)
+        if part.any():
+            _lift_parts(group, self, part, sums, peaks)
+        return Rows(self.owner, self.at, sums, peaks)
+
+    def items(self, group: Group) -> Items:
+        slots = [self.pair & 0xFFFFFFFF, self.pair >> 32 & 0xFFFFFFFF, self.tail & 0xFFFFFFFF][: len(group.others)]
+        plain = (self.tail >> 32 + PLACE_BITS & 0xF) % PART_OTHERS == 0  # parts of tiles use these bytes otherwise
+        return _items_of(self.owner, self.at, [slot * plain for slot in slots])
+
+
+def items_of(own: Own) -> Items:
+    """The counterparties of events."""
+    return _items_of(own.owner, own.at, list(own.others))
+
+
+def _items_of(owner: Ints, at: Ints, slots: Sequence[Ints]) -> Items:
+    where = [np.flatnonzero(slot) for slot in slots]
+    if not where:
+        return Items(*np.empty((4, 0), np.int64))
+    slot = np.repeat(np.arange(len(where)), [len(found) for found in where])
+    hashes = np.concatenate([hashes[found] for hashes, found in zip(slots, where, strict=True)])
+    which = np.concatenate(where)
+    return Items(owner[which], slot, hashes, at[which])
+
+
+def measures(group: Group, at: Ints, amount: Ints, flags: Ints, place: Ints) -> tuple[Ints, Ints]:
+    """What events count for: (len(group.sums), m) and (len(group.peaks), m)."""
+    fields = {"sum": amount, "max": amount, "log": place, "log2": place}
+    sums = np.ones((len(group.sums), len(at)), np.int64)
+    peaks = np.empty((len(group.peaks), len(at)), np.int64)
+    for row, name in zip(sums, group.sums, strict=True):
+        if name in fields:
+            row[:] = fields[name]
+        if name == "log2":
+            row *= place
+    if "max" in group.peaks:
+        peaks[0] = amount
+    if group.extra is not None:
+        measured = group.extra.of(at, amount, flags)
+        target = sums if group.extra.merge == "sum" else peaks
+        target[-1] = -measured if group.extra.merge == "min" else measured
+    return sums, peaks
+
+
+def _lift_parts(group: Group, raw: _Raw, part: Ints, sums: Ints, peaks: Ints) -> None:
+    """Replaces the measures of entries that are parts of tiles."""
+    pieces = part != PART_EVENT
+    sums[:, pieces] = 0
+    peaks[:, pieces] = ABSENT
+    whole = part == PART_SUMS
+    sums[0, whole], sums[1, whole] = raw.pair[whole] & 0xFFFFFFFF, raw.amount[whole]
+    tops = part == PART_PEAKS
+    if "log" in group.sums:
+        sums[2, whole], sums[3, tops] = raw.pair[whole] >> 32, raw.pair[tops]
+    if "max" in group.peaks:
+        peaks[0, tops] = raw.amount[tops]
+    if group.extra is not None:
+        extras = part == PART_EXTRA
+        target = sums if group.extra.merge == "sum" else peaks
+        target[-1, extras] = raw.amount[extras]
+
+
+def _raw(group: Group, parsed: Parsed, limit: Numbers) -> _Raw:
+    where = ranges(parsed.raw_start, parsed.raws, ENTRY_WORDS)
+    owner = np.repeat(np.arange(len(parsed.raws)), parsed.raws)
+    stamp = parsed.words[where].byteswap().view(np.uint64)
+    below = stamp < limit[owner]
+    if not below.all():
+        where, owner = where[below], owner[below]
+    tail = parsed.words[where + 4]
+    marks = tail >> 56 & 0xFF
+    if (marks != mark_of(group)).any():
+        found = int(marks[marks != mark_of(group)][0])
+        raise BadBagError(
+            f"bag of group {group.name!r}: an entry of version {found >> 5} and layout {found & 31}, want version "
+            f"{VERSION} and layout {group.layout}: upgrade this worker or give the group the layout it was written in"
+        )
+    words = parsed.words
+    return _Raw(owner, words[where + 1], words[where + 2], words[where + 3], tail)
+
+
+def _tiles(group: Group, parsed: Parsed) -> Rows:
+    where = ranges(parsed.start + HEADER_WORDS, parsed.tiles, group.tile_words)
+    owner = np.repeat(np.arange(len(parsed.tiles)), parsed.tiles)
+    fields = parsed.words[where + np.arange(1, group.tile_words)[:, None]]
+    split = len(group.sums)
+    return Rows(owner, parsed.words[where] >> 8, fields[:split], fields[split:])
+
+
+def _others(group: Group, parsed: Parsed) -> Items:
+    where = ranges(parsed.start + HEADER_WORDS + parsed.tiles * group.tile_words, parsed.others)
+    owner = np.repeat(np.arange(len(parsed.others)), parsed.others)
+    words = parsed.words[where]
+    at = (words & (1 << TICK_BITS) - 1) * group.ladder[0]
+    return Items(owner, words >> TICK_BITS + HASH_BITS & 3, words >> TICK_BITS & HASH_MASK, at)
+
+
+def join_rows(*rows: Rows) -> Rows:
+    return Rows(
+        np.concatenate([r.owner for r in rows]),
+        np.concatenate([r.at for r in rows]),
+        np.concatenate([r.sums for r in rows], axis=1),
+        np.concatenate([r.peaks for r in rows], axis=1),
+    )
+
+
+def join_items(*items: Items) -> Items:
+    return Items(
+        np.concatenate([i.owner for i in items]),
+        np.concatenate([i.slot for i in items]),
+        np.concatenate([i.hash for i in items]),
+        np.concatenate([i.at for i in items]),
+    )
+
+
+def merge_runs(rows: Rows, order: Ints, first: Ints) -> tuple[Ints, Ints]:
+    """The sums and peaks of runs of rows; `first` (r,) is where in `order` each run begins."""
+    if not len(first):
+        return rows.sums[:, :0], rows.peaks[:, :0]
+    sums = np.add.reduceat(rows.sums[:, order], first, axis=1)
+    peaks = np.maximum.reduceat(rows.peaks[:, order], first, axis=1) if len(rows.peaks) else rows.peaks[:, : len(first)]
+    return sums, peaks.reshape(len(rows.peaks), len(first))

@@ -1,0 +1,170 @@
+"""Compaction: old entries of a bag become tiles, tiles coarsen with age, and what no window can reach is dropped.
+
+When it happens never changes an answer. The end of a future window is at least `newest - grace`, since the newest time
+only grows, so the start of a window of tile width w will only ever be a multiple of w at or after its start of today.
+A tile may therefore have the coarsest width whose tiles no such start can cut, and an entry before every start is gone
+for good (with `forever`, it goes into one tile of totals). The newest time is taken from the folded entries alone:
+whoever reads the bag later, even under an older number, sees all of those. Of the counterparties the skyband stays.
+
+The price: about .3 us per event and group over time, and a tile is a little longer than an entry, so a bag of a few
+entries is left alone until it has more than `cap`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from features.bag import (
+    ENTRY_WORDS,
+    ETERNAL,
+    HEADER_WORDS,
+    TICK_BITS,
+    Items,
+    Lifted,
+    Numbers,
+    Parsed,
+    Rows,
+    lift,
+    merge_runs,
+    parse,
+)
+from features.columns import HASH_BITS
+from features.entry import VERSION
+from features.group import Group
+from features.segments import heads, keyed, ranges
+from features.skyband import NOBODY, Others, latest
+
+Ints = npt.NDArray[np.int64]
+
+ALL = np.iinfo(np.uint64).max
+
+
+@dataclass(frozen=True)
+class Compaction:
+    """A bag's first bytes, what stands for them from now on, and the newest stamp in them."""
+
+    prefix: bytes
+    replacement: bytes
+    newest: int
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Ordered by owner and time."""
+
+    owner: Ints
+    first: Ints
+    level: Ints
+    sums: Ints
+    peaks: Ints
+
+
+def over_cap(group: Group, bags: Sequence[bytes | None]) -> Ints:
+    """The places of the bags that hold more than `group.cap` entries."""
+    longer = group.cap * ENTRY_WORDS * 8
+    places = [place for place, bag in enumerate(bags) if bag is not None and len(bag) > longer]
+    raws = parse(group, [bags[place] for place in places]).raws
+    return np.array(places, np.int64)[raws > group.cap]
+
+
+def compact(group: Group, bags: Sequence[bytes], limit: Numbers) -> list[Compaction | None]:
+    """Folds each bag's entries stamped below `limit` (u,) into tiles; None where there are none."""
+    past = lift(group, bags, limit)
+    replacements = _encode(group, past)
+    prefixes = _prefix_bytes(parse(group, bags), past)
+    return [
+        Compaction(bag[:length], replacement, int.from_bytes(bag[length - 40 : length - 32], "big")) if raws else None
+        for bag, length, replacement, raws in zip(bags, prefixes, replacements, past.raws.tolist(), strict=True)
+    ]
+
+
+def canonical(group: Group, bag: bytes) -> dict[str, Any]:
+    """What a bag means, whatever was compacted when and in whichever order its entries came."""
+    past = lift(group, [bag], np.array([ALL], np.uint64))
+    tiles, others = merge_tiles(group, past.rows, past.newest), merge_others(group, past.items, past.newest)
+    fields = np.concatenate((tiles.sums, tiles.peaks)).T.tolist()
+    names = (*group.sums, *group.peaks)
+    counted: dict[str, dict[str, int]] = {name: {} for name in group.others}
+    for bins, hashed, tick in zip(others.bins.tolist(), others.hash.tolist(), others.tick.tolist(), strict=True):
+        counted[group.others[bins]][f"{hashed:08x}"] = tick * group.ladder[0]
+    rows = zip(tiles.level.tolist(), tiles.first.tolist(), fields, strict=True)
+    return {
+        "group": group.name,
+        "newest": int(past.newest[0]),
+        "tiles": [{"level": level, "first": first, **dict(zip(names, row, strict=True))} for level, first, row in rows],
+        "others": counted,
+    }
+
+
+def merge_tiles(group: Group, rows: Rows, newest: Ints) -> Tiles:
+    """Rows -> tiles as coarse as they may be; `newest` is that of each owner."""
+    order = np.argsort(keyed(rows.owner, rows.at), kind="stable")
+    owner, at = rows.owner[order], rows.at[order]
+    level = _levels(group, owner, at, newest)
+    kept = level >= 0
+    if not kept.all():
+        order, owner, at, level = order[kept], owner[kept], at[kept], level[kept]
+    width = np.append(np.array(group.ladder), np.zeros(ETERNAL + 1 - len(group.ladder), np.int64))[level]
+    index = np.floor_divide(at, width, out=np.zeros_like(at), where=width > 0)
+    first = np.flatnonzero(heads(owner) | heads(level) | heads(index))
+    return Tiles(owner[first], at[first], level[first], *merge_runs(rows, order, first))
+
+
+def _levels(group: Group, owner: Ints, at: Ints, newest: Ints) -> Ints:
+    """(m,) the coarsest level that no start to come can cut; ETERNAL or -1 for what is before every start."""
+    starts = {window: window.cut(np.maximum(newest - group.grace_ms, 0)) for window in group.windows if window.tiles}
+    level = np.zeros_like(at)
+    for width in group.ladder[1:]:
+        finer = [start for window, start in starts.items() if window.tile_ms < width]
+        closed = (at // width + 1) * width
+        level += closed <= np.min(finer, axis=0)[owner] if finer else 1
+    gone = at < np.min(list(starts.values()), axis=0)[owner]
+    return np.where(gone, ETERNAL if group.forever else -1, level)
+
+
+def merge_others(group: Group, items: Items, newest: Ints) -> Others:
+    """Counterparties -> those that may still matter, with the time each was last seen."""
+    if not group.counted:
+        return NOBODY
+    end = np.maximum(newest - group.grace_ms, 0)
+    start = np.min([window.cut(end) for window in group.counted], axis=0)
+    recent = items.at >= start[items.owner]
+    key = (items.owner[recent] * len(group.others) + items.slot[recent]) << HASH_BITS | items.hash[recent]
+    return latest(group.exact + 1, key, items.at[recent] // group.ladder[0])
+
+
+def _encode(group: Group, past: Lifted) -> list[bytes]:
+    """Header, tiles and others of each bag."""
+    tiles, others = merge_tiles(group, past.rows, past.newest), merge_others(group, past.items, past.newest)
+    bags = len(past.newest)
+    owner = others.bins // max(len(group.others), 1)
+    tile_count, other_count = np.bincount(tiles.owner, minlength=bags), np.bincount(owner, minlength=bags)
+    most = max(int(tile_count.max(initial=0)), int(other_count.max(initial=0)))
+    if most > 0xFFFF:
+        raise OverflowError(
+            f"group {group.name!r}: {most} tiles or counterparties in a bag: want coarser tiles or fewer of them"
+        )
+    sizes = HEADER_WORDS + tile_count * group.tile_words + other_count
+    start = np.cumsum(sizes) - sizes
+    words = np.zeros(int(sizes.sum()), "<i8")
+    words[start] = VERSION | group.layout << 8 | tile_count << 16 | other_count << 32
+    words[start + 1] = past.newest
+    where = ranges(start + HEADER_WORDS, tile_count, group.tile_words)
+    words[where] = tiles.first << 8 | tiles.level
+    words[where + np.arange(1, group.tile_words)[:, None]] = np.concatenate((tiles.sums, tiles.peaks))
+    slot = others.bins % max(len(group.others), 1)
+    packed = (slot << HASH_BITS | others.hash) << TICK_BITS | others.tick
+    words[ranges(start + HEADER_WORDS + tile_count * group.tile_words, other_count)] = packed
+    blob = words.tobytes()
+    return [blob[a : a + n] for a, n in zip((start * 8).tolist(), (sizes * 8).tolist(), strict=True)]
+
+
+def _prefix_bytes(parsed: Parsed, past: Lifted) -> list[int]:
+    """How many bytes of each bag the fold has read."""
+    lengths: list[int] = ((parsed.raw_start - parsed.start + past.raws * ENTRY_WORDS) * 8).tolist()
+    return lengths

@@ -1,0 +1,177 @@
+"""Distinct counterparties: how many other ids an entity was seen with in a window, exact for few, estimated for many.
+
+Only the last time a counterparty was seen matters: it counts for a window iff that is after the window's start. Up to
+K (`group.exact`) of them are counted. Beyond it the answer is the estimate of the K + 1 minimum values,
+K * 2^30 / h, where h is the (K+1)-th smallest hash in the window (Bar-Yossef et al., 2002): off by about
+1 / sqrt(K - 1), 18 % for K = 32. It reads the K + 1 smallest hashes only, so everything that can never again be among
+them may be forgotten (features/skyband.py), and the answer stays a function of the events alone.
+
+The price: one more sort of the bag's counterparties, and for busy entities a selection per distinct window start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from features.bag import Items
+from features.columns import HASH_BITS, HASH_MASK
+from features.group import Group
+from features.seen import Events, Pairs, Views
+from features.segments import VALUE_BITS, VALUE_MASK, heads, keyed, ranges, run_ends, running_max
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+NEVER = -1
+
+
+@dataclass(frozen=True)
+class Known:
+    """The views' counterparties, each once with the time it was last seen, ordered by bin and hash.
+
+    A bin is one slot of one view.
+    """
+
+    key: Ints  # bin << 30 | hash
+    last: Ints
+    start: Ints  # (bins + 1,) where each bin begins
+    by_time: Ints  # keyed(bin, last), sorted
+
+    def since(self, bins: Ints, cut: Ints) -> Ints:
+        """How many of each bin were last seen at or after the cut."""
+        return self.start[bins + 1] - np.searchsorted(self.by_time, keyed(bins, cut))
+
+
+@dataclass(frozen=True)
+class Near:
+    """What a block's own events change, for one slot: who looks, and the latest mention of each other it sees."""
+
+    of: Ints  # place in Events of who looks
+    hash: Ints
+    last: Ints  # when the counterparty was last seen, the bag included
+    past: Ints  # the same without the block's events, NEVER if it is not in the bag
+
+    def added(self, cut: Ints) -> npt.NDArray[np.bool_]:
+        """Which pairs add a counterparty to the window that starts at `cut` (e,)."""
+        start = cut[self.of]
+        return (self.last >= start) & (self.past < start)
+
+
+def count(group: Group, items: Items, events: Events, views: Views, pairs: Pairs) -> list[Floats]:
+    """One (e,) array per counterparty column and window, in that order."""
+    slots = len(group.others)
+    known = _known(items, slots, len(views.owner))
+    cuts = [window.cut(events.end) for window in group.counted]
+    columns = []
+    for slot in range(slots):
+        bins = views.of * slots + slot
+        near = _near(known, bins, events, pairs, slot)
+        columns += [_count(group.exact, known, bins, near, cut) for cut in cuts]
+    return columns
+
+
+def _known(items: Items, slots: int, views: int) -> Known:
+    key = (items.owner * slots + items.slot) << HASH_BITS | items.hash
+    order = np.argsort(key)
+    key = key[order]
+    first = np.flatnonzero(heads(key))
+    last = np.maximum.reduceat(items.at[order], first) if len(first) else items.at
+    key = key[first]
+    bins = key >> HASH_BITS
+    start = np.concatenate(([0], run_ends(bins, views * slots)))
+    return Known(key, last, start, np.sort(keyed(bins, last)))
+
+
+def _near(known: Known, bins: Ints, events: Events, pairs: Pairs, slot: int) -> Near:
+    hashes, at = events.others[slot], events.rows.at
+    key = bins << HASH_BITS | hashes
+    past = _last_seen(known, key)
+    if pairs.alone:
+        of = np.flatnonzero(hashes)
+        return Near(of, hashes[of], np.maximum(at, past)[of], past[of])
+    last, following = _mentions(key, np.maximum(at, past))
+    of, which = pairs.of, pairs.seen
+    live = (hashes[which] != 0) & (following[which] > of)
+    of, which = of[live], which[live]
+    return Near(of, hashes[which], last[which], past[which])
+
+
+def _last_seen(known: Known, key: Ints) -> Ints:
+    if not len(known.key):
+        return np.full(len(key), NEVER)
+    where = np.minimum(np.searchsorted(known.key, key), len(known.key) - 1)
+    return np.where(known.key[where] == key, known.last[where], NEVER)
+
+
+def _mentions(key: Ints, at: Ints) -> tuple[Ints, Ints]:
+    """Of each mention of a counterparty: when it was last seen up to here, and the place of its next mention."""
+    order = np.argsort(key, kind="stable")
+    ordered = key[order]
+    run = np.cumsum(heads(ordered)) - 1
+    last = np.empty_like(at)
+    last[order] = running_max(run, at[order])
+    following = np.full(len(key), len(key))
+    same = ordered[1:] == ordered[:-1]
+    following[order[:-1][same]] = order[1:][same]
+    return last, following
+
+
+def _count(exact: int, known: Known, bins: Ints, near: Near, cut: Ints) -> Floats:
+    added = near.added(cut)
+    counts = known.since(bins, cut) + np.bincount(near.of[added], minlength=len(bins))
+    many = np.flatnonzero(counts > exact)
+    answer = counts.astype(np.float64)
+    if len(many):
+        smallest = _nth_smallest(exact, known, bins[many], cut[many], _only(near, added, many))
+        answer[many] = np.maximum(np.rint(exact * float(1 << HASH_BITS) / smallest), exact + 1)
+    return answer
+
+
+def _only(near: Near, added: npt.NDArray[np.bool_], many: Ints) -> tuple[Ints, Ints]:
+    """The added hashes of the events in `many`, with each one's place in `many`."""
+    place = np.full(int(many.max()) + 1, -1)
+    place[many] = np.arange(len(many))
+    of, hashes = near.of[added], near.hash[added]
+    kept = of < len(place)
+    of, hashes = place[of[kept]], hashes[kept]
+    return of[of >= 0], hashes[of >= 0]
+
+
+def _nth_smallest(n: int, known: Known, bins: Ints, cut: Ints, extra: tuple[Ints, Ints]) -> Ints:
+    """(k,) the n-th smallest hash (from 0) among a bin's since the cut and the extra ones; there are more than n.
+
+    Events of one entity mostly share their window's start, so the bag is gone through once per (bin, cut); what the
+    block adds changes the answer only where it is smaller.
+    """
+    pair, group = np.unique(keyed(bins, cut), return_inverse=True)
+    hashes, start, counts = _smallest_since(n + 1, known, pair)
+    answer = np.full(len(bins), HASH_MASK + 1)
+    enough = counts[group] > n
+    answer[enough] = hashes[start[group[enough]] + n]
+    of, added = extra
+    smaller = added < answer[of]
+    if smaller.any():
+        merged = np.unique(of[smaller])
+        far = ranges(start[group[merged]], counts[group[merged]])
+        owner = np.concatenate((np.repeat(merged, counts[group[merged]]), of[smaller]))
+        key = np.sort(owner << HASH_BITS | np.concatenate((hashes[far], added[smaller])))
+        answer[merged] = key[np.searchsorted(key, merged << HASH_BITS) + n] & HASH_MASK
+    return answer
+
+
+def _smallest_since(n: int, known: Known, pair: Ints) -> tuple[Ints, Ints, Ints]:
+    """Of each (bin, cut): its up to n smallest hashes since the cut, as one flat array with starts and counts."""
+    bins, cut = pair >> VALUE_BITS, pair & VALUE_MASK
+    sizes = known.start[bins + 1] - known.start[bins]
+    which = ranges(known.start[bins], sizes)
+    owner = np.repeat(np.arange(len(pair)), sizes)
+    inside = known.last[which] >= cut[owner]
+    which, owner = which[inside], owner[inside]
+    counts = np.bincount(owner, minlength=len(pair))
+    start = np.cumsum(counts) - counts
+    kept = np.arange(len(owner)) - start[owner] < n
+    counts = np.minimum(counts, n)
+    return known.key[which[kept]] & HASH_MASK, np.cumsum(counts) - counts, counts

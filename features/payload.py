@@ -1,0 +1,112 @@
+"""Payloads: the bytes that a range adds to each bag, with the events of hot entities folded before they are sent.
+
+Most entities have a few events in a range, and each becomes an entry. Where one has many (the only merchant of a shop
+has all of them), they are merged into tiles of the finest width, which no window can tell from the events themselves,
+and only those counterparties are sent that may ever be asked for. A tile travels as entries that add up to it
+(`PART_...` in features/bag.py), so the store still appends entries of one size. What is sent depends on the events
+alone.
+The price: some 50 us for a hot entity, instead of up to 80 KB appended and read again by the next range.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from features.bag import (
+    PART_EXTRA,
+    PART_OTHERS,
+    PART_PEAKS,
+    PART_SUMS,
+    PLACE_BITS,
+    Rows,
+    items_of,
+    measures,
+    merge_runs,
+)
+from features.columns import HASH_BITS
+from features.entry import ENTRY_BYTES, Own, pack
+from features.group import Group
+from features.segments import VALUE_BITS, heads, keyed
+from features.skyband import latest
+
+Ints = npt.NDArray[np.int64]
+
+HOT = 32  # events of one entity in a range, above which folding them is tried
+
+
+def payloads(group: Group, own: Own, owners: int, since: int = 0) -> list[bytes]:
+    """The entries of each of `owners` entities, those of the events from place `since` on; b"" where there are none."""
+    order = np.argsort(own.owner[since:], kind="stable") + since
+    owner = own.owner[order]
+    ends = np.searchsorted(owner, np.arange(-1, owners), side="right")
+    blob = _plain(group, own, order).tobytes()
+    found = [blob[a:b] for a, b in pairwise((ends * ENTRY_BYTES).tolist())]
+    for hot in np.flatnonzero(np.diff(ends) > HOT).tolist():
+        folded = _folded(group, _only(own, order[ends[hot] : ends[hot + 1]]))
+        if len(folded) < len(found[hot]):
+            found[hot] = folded
+    return found
+
+
+def _plain(group: Group, own: Own, order: Ints) -> Ints:
+    others = [hashes[order] for hashes in own.others]
+    return pack(group, own.at[order], own.amount[order], own.flags[order], own.place[order], others)
+
+
+def _only(own: Own, which: Ints) -> Own:
+    """Some events of one entity, as events of entity 0, ordered by time."""
+    which = which[np.argsort(own.at[which], kind="stable")]
+    zeros = np.zeros(len(which), np.int64)
+    return Own(zeros, own.at[which], own.amount[which], own.flags[which], own.place[which], own.others[:, which])
+
+
+def _folded(group: Group, own: Own) -> bytes:
+    """The events of one entity as parts of tiles."""
+    tick = own.at // group.ladder[0]
+    first = np.flatnonzero(heads(tick))
+    newest = own.at[np.append(first[1:], len(tick)) - 1]
+    rows = Rows(own.owner, own.at, *measures(group, own.at, own.amount, own.flags, own.place))
+    sums, peaks = merge_runs(rows, np.arange(len(tick)), first)
+    return b"".join((_parts(group, own.at[first], newest, sums, peaks), _others(group, own, tick[first], newest)))
+
+
+def _parts(group: Group, first: Ints, newest: Ints, sums: Ints, peaks: Ints) -> bytes:
+    """What tiles count for: two or three entries each."""
+    spread = "log" in group.sums
+    places = sums[2] if spread else np.zeros_like(first)
+    squares = sums[3] if spread else np.zeros_like(first)
+    most = peaks[0] if "max" in group.peaks else np.zeros_like(first)
+    parts = [
+        _part(group, PART_SUMS, first, sums[1], sums[0], places),
+        _part(group, PART_PEAKS, newest, most, squares & 0xFFFFFFFF, squares >> 32),
+    ]
+    if group.extra is not None:
+        measured = sums[-1] if group.extra.merge == "sum" else peaks[-1]
+        parts.append(_part(group, PART_EXTRA, first, measured))
+    return b"".join(parts)
+
+
+def _part(group: Group, part: int, at: Ints, amount: Ints, *others: Ints) -> bytes:
+    kind = np.full_like(at, part << PLACE_BITS)
+    return pack(group, at, amount, np.zeros_like(at), kind, others).tobytes()
+
+
+def _others(group: Group, own: Own, ticks: Ints, newest: Ints) -> bytes:
+    """The counterparties that may ever be asked for; those last seen in the same tile share entries."""
+    items = items_of(own)
+    known = latest(group.exact + 1, items.slot << HASH_BITS | items.hash, items.at // group.ladder[0])
+    order = np.argsort(keyed(known.bins, known.tick), kind="stable")
+    bins, tick, hashed = known.bins[order], known.tick[order], known.hash[order]
+    if not len(tick):
+        return b""
+    places = np.arange(len(tick))
+    start = np.flatnonzero(heads(keyed(bins, tick)))
+    run = np.cumsum(heads(keyed(bins, tick))) - 1
+    cell, row = np.unique(keyed(tick - ticks[0], places - start[run]), return_inverse=True)
+    slots = np.zeros((len(group.others), len(cell)), np.int64)
+    slots[bins, row] = hashed
+    at = newest[np.searchsorted(ticks, (cell >> VALUE_BITS) + ticks[0])]
+    return _part(group, PART_OTHERS, at, np.zeros_like(at), *slots)

@@ -1,0 +1,46 @@
+"""Segments: flat arrays in which each owner has a run of its own, and the few operations that need no loop over owners.
+
+Keys put an owner above a 44-bit value (a time in ms until the year 2527, or a hash), so that one sort orders by owner
+first and one search finds a place inside an owner's run. The price: at most 2^19 owners at a time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
+VALUE_BITS = 44
+VALUE_MASK = (1 << VALUE_BITS) - 1
+
+
+def keyed(owner: Ints, value: Ints) -> Ints:
+    """(n,) owners and values of 0 to 2^44 - 1 -> (n,) keys that sort by owner, then by value."""
+    return owner << VALUE_BITS | value
+
+
+def ranges(starts: Ints, counts: Ints, step: int = 1) -> Ints:
+    """The numbers start, start + step, ... of each segment, `counts` of them, one segment after the other."""
+    total = int(counts.sum())
+    if total == 0:
+        return np.empty(0, np.int64)
+    before = np.cumsum(counts) - counts
+    return np.repeat(starts - step * before, counts) + np.arange(0, step * total, step, dtype=np.int64)
+
+
+def heads(ordered: Ints) -> npt.NDArray[np.bool_]:
+    """(n,) equal values side by side -> (n,) whether a run begins here."""
+    first = np.ones(len(ordered), np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return first
+
+
+def running_max(run: Ints, value: Ints) -> Ints:
+    """(n,) the largest value of the run so far; runs are numbered upwards, values 0 to 2^44 - 1."""
+    return np.maximum.accumulate(keyed(run, value)) & VALUE_MASK
+
+
+def run_ends(owner: Ints, owners: int) -> Ints:
+    """(m,) ascending owners -> (owners,) where each one's run ends."""
+    return np.cumsum(np.bincount(owner, minlength=owners))

@@ -1,0 +1,1 @@
+"""Obvious, slow versions of what features/ computes; they import nothing of it."""

@@ -1,0 +1,175 @@
+"""The fold equals the oracle, at any moment of compaction, for any cut into ranges, in any order of arrival."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.compact import canonical, compact
+from features.entry import Own
+from features.fold import fold
+from features.group import ABSENT, Aggregate, Extra, Group, Window, ever
+from features.logscale import place
+from features.payload import payloads
+from tests.oracle.shelf import Shelf
+from tests.oracle.windows import Entity, Happening, Spec
+
+WINDOWS = (Window("3s", 1_000, 3), Window("20s", 5_000, 4), Window("40s", 20_000, 2))
+DISTINCT = (Window("3s", 1_000, 3), Window("20s", 5_000, 4))
+SQUARES = Extra("squares", lambda _at, amount, _flags: amount * amount, "sum")
+CHECKOUT = Extra("checkout", lambda at, _amount, flags: np.where(flags & 2 != 0, at, ABSENT), "min")
+ALL: tuple[Aggregate, ...] = ("count", "sum", "mean", "max", "spread")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What of a group the claims are tried on."""
+
+    grace: int
+    exact: int
+    extra: str
+    forever: bool
+
+    @property
+    def group(self) -> Group:
+        return Group(
+            "g",
+            layout=3,
+            entity="who",
+            windows=(*WINDOWS, ever()) if self.forever else WINDOWS,
+            aggregates=ALL if self.extra == "none" else (*ALL, "extra"),
+            others=("a", "b"),
+            distinct=DISTINCT,
+            exact=self.exact,
+            grace_ms=self.grace,
+            forever=self.forever,
+            extra={"none": None, "squares": SQUARES, "checkout": CHECKOUT}[self.extra],
+        )
+
+    @property
+    def spec(self) -> Spec:
+        windows = [(w.tile_ms, w.tiles) for w in WINDOWS] + ([(0, 0)] if self.forever else [])
+        return Spec(windows, [(w.tile_ms, w.tiles) for w in DISTINCT], 2, self.exact, self.grace, self.extra)
+
+
+def happenings() -> st.SearchStrategy[Happening]:
+    """Times crowd around the edges of tiles: t = 100 s is where tiles of 1, 5 and 20 s all begin."""
+    base = st.sampled_from([100_000, 101_000, 105_000, 120_000, 140_000, 200_000])
+    at = st.builds(lambda b, d: b + d, base, st.integers(-3, 3) | st.integers(-30_000, 30_000))
+    other = st.integers(0, 6).map(lambda i: i * 111_111_111)
+    amount = st.integers(-50, 50) | st.integers(0, 10_000_000)
+    return st.builds(Happening, at, amount, st.integers(0, 3), st.tuples(other, other))
+
+
+class Replay:
+    """Feeds events to the fold through a shelf, beside the oracle."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.group, self.spec, self.shelf = shape.group, shape.spec, Shelf()
+        self.truth: dict[str, Entity] = {}
+
+    def range(self, events: list[tuple[str, Happening]]) -> None:
+        """One range: what the fold says must be what the oracle says, now and when the range is repeated."""
+        keys = list(dict.fromkeys(key for key, _ in events))
+        own = own_of([event for _, event in events], [keys.index(key) for key, _ in events])
+        expected = [self.truth.setdefault(key, Entity()).tell(self.spec, event) for key, event in events]
+        number, before = self.shelf.apply(dict(zip(keys, payloads(self.group, own, len(keys)), strict=True)))
+        limit = np.full(len(keys), number, np.uint64)
+        for bags in ([before[key] for key in keys], [self.shelf.bags[key] for key in keys]):
+            found = fold(self.group, bags, limit, own)
+            np.testing.assert_allclose(found, np.array(expected, float), rtol=1e-12, atol=1e-12)
+
+    def compact(self, key: str, back: int) -> None:
+        """Folds what was stamped up to `back` ranges ago."""
+        bag = self.shelf.bags.get(key)
+        if bag is not None:
+            done = compact(self.group, [bag], np.array([self.shelf.number + 1 - 7 * back], np.uint64))[0]
+            if done is not None:
+                self.shelf.swap(key, done.prefix, done.replacement)
+
+
+def own_of(events: list[Happening], owner: list[int]) -> Own:
+    amount = np.array([e.amount for e in events], np.int64)
+    others = np.array([e.others for e in events], np.int64).T
+    at, flags = (np.array(x, np.int64) for x in ([e.at for e in events], [e.flags for e in events]))
+    return Own(np.array(owner, np.int64), at, amount, flags, place(amount), others)
+
+
+Step = list[tuple[str, Happening]] | tuple[str, int]  # a range, or a compaction and how far back it stops
+
+steps: st.SearchStrategy[list[Step]] = st.lists(
+    st.lists(st.tuples(st.sampled_from("xyz"), happenings()), min_size=1, max_size=8)
+    | st.tuples(st.sampled_from("xyz"), st.integers(0, 3)),
+    max_size=12,
+)
+extras = st.sampled_from(["none", "squares", "checkout"])
+shapes = st.builds(Shape, st.sampled_from([0, 2_000, 7_500]), st.integers(1, 4), extras, st.booleans())
+
+
+@given(shape=shapes, steps=steps)
+@settings(max_examples=200, deadline=None)
+def test_the_fold_equals_the_oracle_whenever_bags_are_compacted(shape: Shape, steps: list[Step]) -> None:
+    replay = Replay(shape)
+    for step in steps:
+        if isinstance(step, tuple):
+            replay.compact(*step)
+        else:
+            replay.range(step)
+
+
+@given(shape=shapes, events=st.lists(happenings(), min_size=1, max_size=20), data=st.data())
+@settings(max_examples=100, deadline=None)
+def test_a_bag_means_the_same_whatever_the_order_of_arrival_and_the_moments_of_compaction(
+    shape: Shape, events: list[Happening], data: st.DataObject
+) -> None:
+    group = shape.group
+    meanings = []
+    for order in (events, data.draw(st.permutations(events))):
+        replay = Replay(shape)
+        for event in order:
+            replay.range([("x", event)])
+            if data.draw(st.booleans()):
+                replay.compact("x", data.draw(st.integers(0, 3)))
+        meanings.append(canonical(group, replay.shelf.bags["x"]))
+    assert meanings[0] == meanings[1]
+
+
+@given(shape=shapes, events=st.lists(happenings(), min_size=1, max_size=12), cut=st.integers(0, 12))
+@settings(max_examples=40, deadline=None)
+def test_where_a_range_is_cut_does_not_matter(shape: Shape, events: list[Happening], cut: int) -> None:
+    group = shape.group
+    keyed = [("x", event) for event in events]
+    whole, split = Replay(shape), Replay(shape)
+    whole.range(keyed)
+    for part in (keyed[:cut], keyed[cut:]):
+        if part:
+            split.range(part)
+    assert canonical(group, whole.shelf.bags["x"]) == canonical(group, split.shelf.bags["x"])
+
+
+@pytest.mark.parametrize("events", [33, 65, 200])
+@pytest.mark.parametrize("extra", ["none", "squares", "checkout"])
+def test_a_hot_entity_is_folded_before_it_is_sent_and_nothing_changes(events: int, extra: str) -> None:
+    replay = Replay(Shape(grace=2_000, exact=4, extra=extra, forever=True))
+    rng = np.random.default_rng(events)
+    for step in range(4):
+        at = 100_000 + 9_000 * step + rng.integers(-2_000, 10_000, events)
+        others = rng.integers(0, 200, (events, 2)) * 5_000_001
+        hot = [Happening(int(t), int(a), int(f), (int(o), int(p))) for t, a, f, (o, p) in
+               zip(at, rng.integers(0, 10**7, events), rng.integers(0, 4, events), others, strict=True)]  # fmt: skip
+        replay.range([("xy"[int(i == 3)], event) for i, event in enumerate(hot)])
+        if step == 2:
+            replay.compact("x", 1)
+    unfolded = own_of(hot, [0] * events)
+    entries = Shelf()
+    for i in range(events):
+        one = Own(*(array[..., i : i + 1] for array in vars(unfolded).values()))
+        entries.apply({"x": payloads(replay.group, one, 1)[0]})
+    folded = Shelf()
+    folded.apply({"x": payloads(replay.group, unfolded, 1)[0]})
+    assert canonical(replay.group, folded.bags["x"]) == canonical(replay.group, entries.bags["x"])
+    assert events < 100 or len(folded.bags["x"]) < len(entries.bags["x"]) // 2
