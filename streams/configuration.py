@@ -1,8 +1,8 @@
-"""Configurations: the rules, model and thresholds that a range is decided by, under one id that travels with the range.
+"""Configurations: rules, model and thresholds that a range is decided by, under one id that travels with the range.
 
-A range that was begun under a configuration is decided under it for ever, also by a worker that was started with another
-one: so the content itself (a few kB of TOML and JSON) is kept in the store under its id. The id is a hash of what the
-content means: the same rules with other comments are the same configuration.
+A range that was begun under a configuration is decided under it for ever, also by a worker that was started with
+another one: so the content itself (a few kB of TOML and JSON) is kept in the store under its id. The id is a hash of
+what the content means: the same rules with other comments are the same configuration.
 The price: a model that is large does not fit here; it will be a reference into the registry.
 """
 
@@ -32,7 +32,7 @@ class BadConfigurationError(ValueError):
 
 
 class Content(msgspec.Struct, frozen=True):
-    """What a configuration is made of, as it is kept in the store. `model` holds the artefact's files; empty: no model."""
+    """What a configuration is made of, as the store keeps it. `model` holds the artefact's files; empty: no model."""
 
     rules: str
     model: dict[str, str]
@@ -62,7 +62,8 @@ class Configuration:
 def from_files(definitions: Definitions, rules_file: Path | None, model_folder: Path | None) -> Configuration:
     """The configuration of this worker's files; the shop's own where none are named.
 
-    A model that is corrupt or made for other features does not stop the stream: rules decide alone, `no_model` says why.
+    A model that is corrupt or made for other features does not stop the stream: rules decide alone, `no_model` says
+    why.
     """
     rules_text = _read(rules_file or DEFAULT_RULES) if rules_file or _is_shop(definitions) else ""
     folder = model_folder or (_shipped() if _is_shop(definitions) else None)

@@ -59,6 +59,7 @@ class RangeOutputs:
     actions: Counter[str] = field(default_factory=Counter)
     dead: Counter[str] = field(default_factory=Counter)
     decided: int = 0
+    late: int = 0  # fresh events that came over a minute behind their record's timestamp
     recovered: bool = False
 
 

@@ -33,6 +33,7 @@ from streams.stores.keys import Part, Spread, bag_key, spread
 from streams.transport.records import Record
 
 STAMP_BYTES = 8
+LATE_MS = 60_000  # counted as late, and scored all the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,7 @@ class RangeWork:
         """Folds, scores by the range's own configuration, and writes what the range publishes."""
         plan = self._plan(prepared, range_.exceptions, range_.first)
         outputs = RangeOutputs(prepared.record_ms[plan.fresh])
+        outputs.late = int((outputs.record_ms - plan.columns.at_ms > LATE_MS).sum())
         self.writer.dead_letters(outputs, prepared.batch.records, prepared.decoded, range_.exceptions)
         if plan.columns.n and (self.flow.scored or self.session):
             started = perf_counter()

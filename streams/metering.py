@@ -1,0 +1,121 @@
+"""From facts to metrics: the driver's observer, and a sink that notes what was acknowledged and when.
+
+The driver and the work know nothing of Prometheus; they return facts and this shell counts them, once per range.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, fields
+
+import numpy as np
+
+from streams.metrics import Metrics
+from streams.outputs import RangeOutputs
+from streams.protocol.observer import RangeDone, Stages
+from streams.protocol.ports import Row, Sink, SinkDown, StoreDown, Tp, Verdict
+from streams.transport.output import Output
+
+log = logging.getLogger("headrace")
+STAGES = tuple(field.name.removesuffix("_s") for field in fields(Stages))
+
+
+class Meter:
+    """`streams.protocol.observer.Observer` over Metrics; one for all partitions of a worker."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.metrics = metrics
+
+    def learned(self, tp: Tp, place: int, *, repeat: bool) -> None:
+        if repeat:
+            self.metrics.repeated.labels(tp.topic).inc()
+        self.metrics.position.labels(tp.topic, str(tp.partition)).set(place)
+        log.info("place learnt", extra={"tp": str(tp), "place": place, "repeat": repeat})
+
+    def done(self, tp: Tp, done: RangeDone) -> None:
+        m, topic, partition = self.metrics, tp.topic, str(tp.partition)
+        m.ranges.labels(topic).inc()
+        m.events_in.labels(topic).inc(done.records)
+        m.batch.labels(topic).observe(done.records)
+        if done.exceptions:
+            m.duplicates.labels(topic).inc(Counter(done.exceptions.values())[Verdict.DUPLICATE])
+        for stage, seconds in zip(STAGES, astuple(done.stages), strict=True):
+            m.stage.labels(stage).observe(seconds)
+        m.position.labels(topic, partition).set(done.last + 1)
+        m.window_ids.labels(topic, partition).set(done.window_ids)
+
+    def dropped(self, tp: Tp, first: int, last: int) -> None:
+        log.info("range dropped: another owner has it", extra={"tp": str(tp), "first": first, "last": last})
+
+    def behind(self, tp: Tp, shards: int) -> None:
+        self.metrics.catching_up.labels(tp.topic, str(tp.partition)).set(shards)
+
+    def caught_up(self, tp: Tp, shard: int, first: int, last: int) -> None:
+        self.metrics.catchups.labels(tp.topic).inc()
+        log.warning(
+            "shard caught up: the store had lost its tail",
+            extra={"tp": str(tp), "shard": shard, "first": first, "last": last},
+        )
+
+    def compacted(self, tp: Tp, asked: int, accepted: int) -> None:  # noqa: ARG002 - the observer's seam
+        self.metrics.swaps.inc(accepted)
+
+    def outage(self, tp: Tp, error: Exception, wait_s: float) -> None:
+        what = "store" if isinstance(error, StoreDown) else "broker" if isinstance(error, SinkDown) else "other"
+        self.metrics.backoffs.labels(what).inc()
+        log.warning("waiting for the %s", what, extra={"tp": str(tp), "wait_s": wait_s, "why": str(error)})
+
+    def stalled(self, tp: Tp, seconds: float) -> None:
+        log.warning("the process stood still: learning the place again", extra={"tp": str(tp), "seconds": seconds})
+
+
+class MeteredSink:
+    """A sink that unpacks a range's outputs for the one behind it, and counts them once they are acknowledged."""
+
+    def __init__(self, behind: Sink[Sequence[Output]], metrics: Metrics, now: Callable[[], float] = time.time) -> None:
+        self.behind, self.metrics, self.now = behind, metrics, now
+
+    @property
+    def exactly_once(self) -> bool:
+        return self.behind.exactly_once
+
+    async def open(self, tp: Tp) -> int | None:
+        return await self.behind.open(tp)
+
+    async def newest(self, tp: Tp) -> Row | None:
+        return await self.behind.newest(tp)
+
+    async def committed(self, tp: Tp) -> int | None:
+        return await self.behind.committed(tp)
+
+    async def rows(self, tp: Tp, first: int, last: int) -> Sequence[Row]:
+        return await self.behind.rows(tp, first, last)
+
+    async def row(self, row: Row) -> None:
+        await self.behind.row(row)
+
+    async def publish(self, tp: Tp, outputs: RangeOutputs) -> None:
+        await self.behind.publish(tp, outputs.records)
+        self._count(tp.topic, outputs)
+
+    async def transact(self, row: Row, outputs: RangeOutputs, since: int) -> None:
+        await self.behind.transact(row, outputs.records, since)
+        self._count(row.topic, outputs)
+
+    def _count(self, topic: str, outputs: RangeOutputs) -> None:
+        m = self.metrics
+        m.published(Counter([record.topic for record in outputs.records]))
+        for action, n in outputs.actions.items():
+            m.decisions.labels(action).inc(n)
+        for reason, n in outputs.dead.items():
+            m.dead.labels(topic, reason).inc(n)
+        if outputs.recovered:
+            m.recovered.inc(outputs.decided)
+        m.score.observe(outputs.scores)
+        if outputs.late:
+            m.late.labels(topic).inc(outputs.late)
+        if outputs.decided:
+            m.latency.observe((self.now() * 1000 - outputs.record_ms).astype(np.float64) / 1000, topic)
