@@ -23,13 +23,14 @@ import numpy.typing as npt
 from models.exact import Floats
 from models.expression import Columns, Values
 from models.logistic import Logistic
-from models.reasons import NO_MODEL_REASON, Reason, plain
-from models.rules import PRECEDENCE, SCORE, Action, Rule, Rules, hits
+from models.reasons import NO_MODEL_REASON, plain
+from models.rules import PRECEDENCE, SCORE, Rule, Rules, hits
+from schemas.decisions import Action, ReasonCode
 
 Bools = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.int8]
 Names = tuple[str, ...]
-Reasons = tuple[Reason, ...]
+Reasons = tuple[ReasonCode, ...]
 
 TOP_INPUTS: Final = 3  # of the model's inputs that are named as reasons
 _ALLOW, _REVIEW, _BLOCK = range(3)
@@ -52,7 +53,7 @@ class Unusual:
 
     row: int
     rule: str
-    reason: Reason
+    reason: ReasonCode
 
 
 class Decider:
@@ -127,11 +128,13 @@ class Decider:
             for row, part, places in zip(x, parts, order, strict=True)
         ]
 
-    def _input_reason(self, place: int, row: Floats) -> Reason:
+    def _input_reason(self, place: int, row: Floats) -> ReasonCode:
         assert self.model is not None
         one, value = self.model.inputs[place], float(row[self.model.columns[place]]) + 0.0
         side = "HIGH" if value > one.usual else "LOW"
-        return Reason(f"{side}_{one.name.upper()}", f"{one.name} is {plain(value)}, usually {plain(one.usual)}", value)
+        return ReasonCode(
+            f"{side}_{one.name.upper()}", f"{one.name} is {plain(value)}, usually {plain(one.usual)}", value
+        )
 
 
 def unusual_sessions(rules: Rules, names: Sequence[str], x: Floats) -> list[Unusual]:

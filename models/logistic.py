@@ -23,11 +23,11 @@ import numpy as np
 import numpy.typing as npt
 
 from models.exact import Floats, inverse_log2_line, log2_line, logistic
+from schemas.decisions import SCORE_DECIMALS
 
 Squash = Literal["log2", "none"]
 Ints = npt.NDArray[np.int64]
 
-DECIMALS: Final = 6  # of a score
 _CHUNK: Final = 512  # rows scored at a time: their inputs stay in the first cache levels
 _DIGITS: Final = 6  # significant ones of a fitted number: enough, readable, and stable against the last bits of BLAS
 _TAILS: Final = (0.001, 0.999)  # quantiles that inputs are clipped to
@@ -69,7 +69,7 @@ class Logistic:
         for start in range(0, len(x), _CHUNK):
             rows = slice(start, start + _CHUNK)
             risk[rows] = logistic(_sum_rows(self._parts(x[rows])) + self.bias)
-        rounded: Floats = np.round(risk, DECIMALS)
+        rounded: Floats = np.round(risk, SCORE_DECIMALS)
         return rounded
 
     def contributions(self, x: Floats) -> Floats:

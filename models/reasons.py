@@ -13,28 +13,20 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
 from models.expression import Columns, Expression, ExpressionError, compile_expression
+from schemas.decisions import NO_MODEL, ReasonCode
 
-NO_MODEL: Final = "NO_MODEL"  # the order was decided by rules alone
 RESERVED = ("HIGH_", "LOW_", NO_MODEL)  # codes of the model's own reasons, with what HIGH_ and LOW_ begin
 
 _HOLE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _FORMAT = re.compile(r",?(\.\d)?[f%]?")
 
 
-class Reason(NamedTuple):
-    """One reason of one decision."""
-
-    code: str
-    text: str
-    value: float  # finite
-
-
-NO_MODEL_REASON: Final = Reason(NO_MODEL, "no model is in force: decided by rules alone", 0.0)
+NO_MODEL_REASON: Final = ReasonCode(NO_MODEL, "no model is in force: decided by rules alone")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,15 +20,15 @@ import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from models.expression import Columns, Expression, ExpressionError, compile_expression, near
-from models.reasons import RESERVED, Reason, Template, compile_template, values_of
+from models.reasons import RESERVED, Template, compile_template, values_of
+from schemas.decisions import Action, ReasonCode
 
-Action = Literal["allow", "review", "block"]
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
@@ -62,13 +62,13 @@ class Rule:
     def names(self) -> tuple[str, ...]:
         return (*self.when.names, *self.value.names, *self.text.names)
 
-    def reasons(self, columns: Columns, rows: Ints) -> list[Reason]:
+    def reasons(self, columns: Columns, rows: Ints) -> list[ReasonCode]:
         """Why, for each of the rows that the rule holds for."""
         if not len(rows):
             return []
         mine = {name: columns[name][rows] for name in self.names}
         texts, values = self.text.render(mine, len(rows)), values_of(self.value, mine, len(rows))
-        return [Reason(self.code, text, value) for text, value in zip(texts, values, strict=True)]
+        return [ReasonCode(self.code, text, value) for text, value in zip(texts, values, strict=True)]
 
     @property
     def meaning(self) -> tuple[str | None, ...]:

@@ -13,6 +13,7 @@ from models.decide import Decided, Decider, unusual_sessions
 from models.exact import Floats
 from models.logistic import Input, Logistic
 from models.rules import Rules, parse
+from schemas.decisions import ReasonCode
 
 NAMES = ("order_amount", "user_count_1h", "card_count_10m")
 RULES = """
@@ -78,7 +79,7 @@ def test_allow_goes_before_block_and_still_names_every_rule_that_holds() -> None
     decided = decide([50, 9, 9])
     assert decided.action == ["allow"]
     assert decided.rules == [("tiny", "card_testing", "card_worn", "many_orders")]
-    assert decided.reasons[0][0] == ("TINY", "only 50", 50.0)
+    assert decided.reasons[0][0] == ReasonCode("TINY", "only 50", 50.0)
 
 
 def test_the_first_rule_of_the_file_gives_the_first_reason_inside_an_action() -> None:
@@ -92,7 +93,7 @@ def test_the_score_decides_from_its_thresholds_on(amount: float, action: str) ->
 
 def test_the_scores_reasons_are_the_inputs_that_raised_it() -> None:
     decided = decide([10_000, 1, 1], by=model())
-    assert decided.reasons == [(("HIGH_ORDER_AMOUNT", "order_amount is 10000, usually 127", 10_000.0),)]
+    assert decided.reasons == [(ReasonCode("HIGH_ORDER_AMOUNT", "order_amount is 10000, usually 127", 10_000.0),)]
 
 
 def test_an_input_that_is_lower_than_usual_may_raise_the_score() -> None:
@@ -120,7 +121,7 @@ def test_a_rule_may_ask_for_the_score() -> None:
     text = '[[rule]]\nname="a"\ncode="A"\ntext="{score:.3f}"\nwhen="score > 0.4 and user_count_1h > 2"\naction="block"'
     decided = decide([127, 3, 1], [127, 1, 1], by=model(), of=rules(text))
     assert decided.action == ["block", "allow"]
-    assert decided.reasons[0] == (("A", "0.500", 0.5),)
+    assert decided.reasons[0] == (ReasonCode("A", "0.500", 0.5),)
 
 
 @pytest.mark.parametrize("by", [None, model()])

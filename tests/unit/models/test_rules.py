@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from models.rules import NO_RULES, RulesError, hits, load, parse
+from schemas.decisions import ReasonCode
 
 NAMES = ("order_amount", "user_count_1h", "card_count_10m")
 SESSION = ("session_events", "session_cart_value")
@@ -60,7 +61,7 @@ def test_an_empty_file_allows_everything() -> None:
 def test_the_value_of_a_reason_is_the_first_feature_of_the_condition_unless_the_rule_says_otherwise() -> None:
     columns, first = {"card_count_10m": np.array([7.0])}, np.array([0])
     (rule,) = parse(RULE, NAMES, SESSION).rules
-    assert [*rule.reasons(columns, first)[0]] == ["CARD_TESTING", "the card was used 7 times", 7.0]
+    assert rule.reasons(columns, first) == [ReasonCode("CARD_TESTING", "the card was used 7 times", 7.0)]
     (rule,) = parse(RULE + 'value = "card_count_10m * 2"', NAMES, SESSION).rules
     assert rule.reasons(columns, first)[0].value == 14.0
 
