@@ -18,13 +18,11 @@ import numpy.typing as npt
 from features.columns import Columns, Ints
 from features.definitions import Outputs, Scored
 from models.decide import Decided, Unusual, unusual_sessions
-from models.reasons import Reason
 from schemas.decisions import (
     Anomaly,
     Decision,
     DecisionLog,
     Model,
-    ReasonCode,
     Thresholds,
     anomaly_id,
     encode_each,
@@ -113,7 +111,7 @@ class Writer:
                 event_time=event.event_time,
                 score=score,
                 action=action,
-                reasons=_codes(reasons),
+                reasons=reasons,
                 rules=rules,
                 model=model,
                 config=configuration.id,
@@ -263,11 +261,7 @@ def _anomaly(event: Any, found: Unusual, config: str, recovered: bool) -> Anomal
         user_id=event.user_id,
         visitor_id=event.visitor_id,
         session_id=event.session_id,
-        reasons=_codes((found.reason,)),
+        reasons=(found.reason,),
         config=config,
         recovered=recovered,
     )
-
-
-def _codes(reasons: Sequence[Reason]) -> list[ReasonCode]:
-    return [ReasonCode(reason.code, reason.text, reason.value) for reason in reasons]

@@ -21,9 +21,10 @@ import numpy.typing as npt
 from features.columns import Columns, Floats, Ints
 from features.compact import compact, over_cap
 from features.definitions import Definitions, Flow, Scored
-from features.entry import ENTRY_BYTES, Own, own_of, payloads
+from features.entry import ENTRY_BYTES, Own, own_of
 from features.fold import fold
 from features.group import Group
+from features.payload import payloads
 from schemas.decode import Decoded
 from schemas.ids import hashes64, payload_hashes
 from streams.configuration import Configuration
