@@ -341,6 +341,10 @@ class Work(Protocol[R, P, O_co]):
 
     def facts(self, prepared: P) -> Facts: ...
 
+    async def ready(self, config: str) -> None:
+        """Loads the configuration that a range was begun with, if another worker's; raises `Stop` where it cannot."""
+        ...
+
     def calls(self, prepared: P, exceptions: Exceptions, since: int) -> Sequence[ShardCall]:
         """One per shard, all shards, in shard order: the entries of the fresh records at offsets >= `since`.
 

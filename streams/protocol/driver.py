@@ -1,0 +1,394 @@
+"""The worker of one partition: LEARN the place, then range after range until it is cancelled, fenced or must stop.
+
+begin agrees a range on the partition's home shard, apply hands it to every shard and brings the bags back, then row
+and outputs go out, and the next begin says so. Whatever dies in between, the next owner finds the range open and gets
+the same answers. `docs/protocol.md` has the rules, and the schedule that breaks each one left out.
+
+While a range waits for the store and for acknowledgements the next batch is fetched and decoded, no more: only one
+range is ever open. The price: one batch ahead per partition, two round trips to the store and two to the broker a
+range.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, TypeVar
+
+from streams.protocol import stops
+from streams.protocol.judge import Judge
+from streams.protocol.learn import Learned, learn
+from streams.protocol.observer import Observer, RangeDone, Silent, Stages
+from streams.protocol.ports import (
+    Batch,
+    Facts,
+    Limits,
+    O,
+    Open,
+    P,
+    Position,
+    R,
+    Rebind,
+    Row,
+    ShardBags,
+    Sink,
+    SinkDown,
+    Source,
+    Store,
+    StoreDown,
+    Swap,
+    Tp,
+    Unknown,
+    Work,
+)
+from streams.protocol.pulse import Pulse
+from streams.protocol.safety import SAFE, Safety
+from streams.protocol.shards import EVERY_STAMP, Lost, Shards, Taken
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Handle(Protocol[T_co]):
+    """Something started: an asyncio.Task, or a thread of the simulation."""
+
+    def __await__(self) -> Any: ...
+
+    def cancel(self) -> object: ...
+
+
+class Start(Protocol):
+    """Runs a coroutine beside the caller."""
+
+    def __call__(self, coroutine: Coroutine[Any, Any, T], /) -> Handle[T]: ...
+
+
+def _start(coroutine: Coroutine[Any, Any, T], /) -> Handle[T]:
+    return asyncio.get_running_loop().create_task(coroutine)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How patient a driver is."""
+
+    stall_s: float = 10.0  # the session timeout: after a standstill this long another owner may be at work
+    chunk: int = 2000  # offsets of one step of a catch-up
+    backoff_s: float = 0.05  # after the first failure; doubles
+    backoff_most_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready(Generic[R, P]):
+    """A batch, decoded ahead."""
+
+    batch: Batch[R]
+    prepared: P
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True)
+class _Ahead(Generic[R, P]):
+    place: int
+    handle: Handle[_Ready[R, P] | Exception | None]
+
+
+class Driver(Generic[R, P, O]):
+    """One partition's worker. `config` names the configuration that new ranges are pinned to, asked for each."""
+
+    def __init__(
+        self,
+        tp: Tp,
+        store: Store,
+        source: Source[R],
+        sink: Sink[O],
+        work: Work[R, P, O],
+        config: Callable[[], str],
+        *,
+        limits: Limits,
+        pace: Pace | None = None,
+        observer: Observer | None = None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        token: Callable[[], bytes] = lambda: uuid.uuid4().bytes,
+        start: Start = _start,
+        safety: Safety = SAFE,
+    ) -> None:
+        self._tp, self._store, self._source, self._sink, self._work = tp, store, source, sink, work
+        self._config, self._sleep, self._clock, self._token, self._start = config, sleep, clock, token, start
+        self._pace, self._observer, self._safety = pace or Pace(), observer or Silent(), safety
+        self._judge = Judge(limits, dedup=safety.dedup)
+        self._pulse = Pulse(clock, self._pace.stall_s)
+        self._shards = Shards(tp, store, source, work, self._observer, self._pulse.beat, self._pace.chunk)
+        self._learned: Learned | None = None
+        self._ahead: _Ahead[R, P] | None = None
+        self._opened = False  # the sink
+        self._failures = 0
+        self._published = -1  # everything up to here is out, as far as this owner knows
+        self._since = 0  # exactly-once: the committed offset
+        self._tail = -1  # the largest offset known to have a row
+
+    @property
+    def place(self) -> int | None:
+        """The first offset that is not published yet; None while it is being learnt."""
+        return None if self._learned is None else self._learned.place
+
+    async def run(self) -> None:
+        """Works until cancelled. Raises `Fenced` when another owner took over, `Stop` when only a person can help."""
+        try:
+            while True:
+                await self.turn()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Lets go of the batch ahead."""
+        if self._ahead is not None:
+            self._ahead.handle.cancel()
+            self._ahead = None
+
+    async def turn(self) -> None:
+        """One LEARN, one range or one idle round. Outages are waited out here: lag grows, nothing is lost."""
+        try:
+            await self._turn()
+            self._failures = 0
+        except Lost:
+            self._learned = None
+        except (StoreDown, SinkDown) as error:
+            self._learned = None
+            self._opened = self._opened and not isinstance(error, SinkDown)
+            wait_s = min(self._pace.backoff_most_s, self._pace.backoff_s * 2.0 ** min(self._failures, 16))
+            self._failures += 1
+            self._observer.outage(self._tp, error, wait_s)
+            await self._sleep(wait_s)
+
+    async def _turn(self) -> None:
+        if self._learned is None:
+            await self._learn()
+        elif self._learned.open is not None:
+            await self._repeat(self._learned.open, self._learned.genesis)
+        else:
+            await self._advance(self._learned)
+
+    # ---- LEARN
+
+    async def _learn(self) -> None:
+        if not self._opened:
+            committed = await self._sink.open(self._tp)
+            if committed is not None:
+                self._since, self._published = committed, committed - 1
+            self._opened = True
+        args = (self._tp, self._store, self._source, self._sink)
+        learned = await learn(*args, self._published, self._config())
+        if learned is None:
+            return
+        self._tail = max(self._tail, learned.tail)
+        self._judge.load(learned.ids, learned.judged)
+        if learned.open is not None and not self._safety.plan:
+            self._published = learned.judged
+            learned = Learned(learned.genesis, learned.judged, None, learned.tail, None)
+        self._learned = learned
+        self._observer.learned(self._tp, learned.place, repeat=learned.open is not None)
+
+    # ---- LOOP
+
+    async def _advance(self, learned: Learned) -> None:
+        laps = _Laps(self._clock)
+        ready = await self._next(learned.place)
+        laps.lap("fetch_s")
+        if ready is None:
+            await self._idle(learned)
+            return
+        judged = self._judge.judge(ready.facts, ready.batch.last)
+        laps.lap("judge_s")
+        self._pulse.start()
+        published, place, genesis = self._published, learned.place, learned.genesis
+        reply = await self._store.begin(
+            self._tp,
+            place,
+            genesis,
+            judged.proposal,
+            published,
+            self._config(),
+            self._token(),
+            max(self._tail, published),
+        )
+        laps.lap("begin_s")
+        if isinstance(reply, Rebind):
+            raise stops.rebind(self._tp, reply.known)
+        if not (isinstance(reply, Open) and reply.mine):
+            raise Lost
+        self._judge.accept(judged)
+        await self._finish(reply, genesis, ready, laps)
+
+    async def _repeat(self, range_: Open, genesis: int) -> None:
+        """A range that was open already: the same records, the same configuration, the same bytes."""
+        laps = _Laps(self._clock)
+        batch = await self._source.read(range_.first, range_.last)
+        if batch is None or batch.last != range_.last:
+            raise stops.log_holes(self._tp, range_.first, range_.last)
+        laps.lap("fetch_s")
+        await self._work.ready(range_.config)
+        self._pulse.start()
+        await self._finish(range_, genesis, self._prepared(batch), laps)
+
+    async def _finish(self, range_: Open, genesis: int, ready: _Ready[R, P], laps: _Laps) -> None:
+        """From an open range to acknowledged outputs."""
+        self._look_ahead(range_.last + 1)
+        try:
+            taken = await self._shards.take(range_, genesis, ready.prepared, self._published)
+        except Lost:
+            self._observer.dropped(self._tp, range_.first, range_.last)
+            raise
+        laps.lap("apply_s")
+        recovered = range_.recovered or taken.flag or await self._differs(range_, taken)
+        bags = self._visible(taken.bags)
+        outputs = self._work.decide(ready.prepared, range_, bags, recovered)
+        laps.lap("decide_s")
+        self._check_pulse()
+        swapping = self._start(self._swap(self._work.compact(ready.prepared, taken.bags)))
+        laps.lap("compact_s")
+        await self._publish(self._row(range_, taken, recovered), outputs)
+        await swapping
+        laps.lap("publish_s")
+        self._learned = Learned(genesis, range_.last + 1, None, self._tail, None)
+        self._source.done(range_.last)
+        self._observer.done(self._tp, self._done(range_, ready, recovered, laps.stages))
+
+    async def _idle(self, learned: Learned) -> None:
+        """Closes what is published, and looks for shards that lost their tail under a quiet partition."""
+        place = learned.place
+        reply = await self._store.begin(self._tp, None, 0, None, self._published, self._config(), b"", -1)
+        if isinstance(reply, Unknown) and place == learned.genesis:
+            return
+        if not isinstance(reply, Position) or reply.at != place:
+            raise Lost
+        behind: dict[int, int] = {}
+        for shard, standing in enumerate(await self._store.where(self._tp, closed=place)):
+            if standing is not None and standing.topic_id != self._tp.topic_id:
+                raise stops.rebind(self._tp, standing.topic_id)
+            at = learned.genesis if standing is None else standing.position
+            if at < place:
+                behind[shard] = at
+        self._observer.behind(self._tp, len(behind))
+        for shard, at in behind.items():
+            await self._shards.catch_up(shard, learned.genesis, at, place - 1, self._token())
+        if behind:
+            self._observer.behind(self._tp, 0)
+
+    # ---- fetching ahead
+
+    async def _next(self, place: int) -> _Ready[R, P] | None:
+        self._look_ahead(place)
+        assert self._ahead is not None
+        ahead, self._ahead = self._ahead.handle, None
+        try:
+            ready: _Ready[R, P] | Exception | None = await ahead
+        except BaseException:
+            ahead.cancel()
+            raise
+        if isinstance(ready, Exception):
+            raise ready
+        return ready
+
+    def _look_ahead(self, place: int) -> None:
+        if self._ahead is None or self._ahead.place != place:
+            self.close()
+            self._ahead = _Ahead(place, self._start(self._fetch(place)))
+
+    async def _fetch(self, place: int) -> _Ready[R, P] | Exception | None:
+        """A failure is handed over, not raised: nobody may be waiting yet."""
+        try:
+            batch = await self._source.next(place)
+            return None if batch is None else self._prepared(batch)
+        except Exception as error:
+            return error
+
+    def _prepared(self, batch: Batch[R]) -> _Ready[R, P]:
+        prepared = self._work.prepare(batch)
+        return _Ready(batch, prepared, self._work.facts(prepared))
+
+    # ---- publishing
+
+    async def _differs(self, range_: Open, taken: Taken) -> bool:
+        """At-least-once: a repeat whose numbers are not those of the rows sent before may give other bytes."""
+        if range_.mine or self._sink.exactly_once:
+            return False
+        rows = await self._sink.rows(self._tp, range_.first, range_.last)
+        return any(row.numbers != taken.numbers for row in rows)
+
+    def _visible(self, bags: Sequence[ShardBags]) -> Sequence[ShardBags]:
+        return bags if self._safety.stamps else [replace(bag, number=EVERY_STAMP) for bag in bags]
+
+    def _check_pulse(self) -> None:
+        self._pulse.beat()
+        if self._pulse.stalled:
+            self._observer.stalled(self._tp, self._pulse.longest_s)
+            raise Lost
+
+    def _row(self, range_: Open, taken: Taken, recovered: bool) -> Row:
+        self._tail = max(self._tail, self._published, range_.last)
+        return Row(
+            self._tp.topic,
+            self._tp.partition,
+            self._tp.topic_id,
+            range_.first,
+            range_.last,
+            range_.config,
+            range_.exceptions,
+            taken.numbers,
+            recovered,
+            self._tail,
+        )
+
+    async def _publish(self, row: Row, outputs: O) -> None:
+        if not self._safety.acked:
+            await self._store.begin(self._tp, None, 0, None, row.last, row.config, b"", -1)
+        if self._sink.exactly_once:
+            await self._sink.transact(row, outputs, self._since)
+            self._since = max(self._since, row.last + 1)
+        elif self._safety.row_first:
+            await self._sink.row(row)
+            await self._sink.publish(self._tp, outputs)
+        else:
+            await self._sink.publish(self._tp, outputs)
+            await self._sink.row(row)
+        self._published = max(self._published, row.last)
+
+    async def _swap(self, swaps: Sequence[Swap]) -> None:
+        """Compaction runs beside the publishing; a failure is left to the next call to meet."""
+        if swaps:
+            with suppress(StoreDown):
+                accepted = await self._store.swap(swaps)
+                self._observer.compacted(self._tp, len(swaps), accepted)
+
+    def _done(self, range_: Open, ready: _Ready[R, P], recovered: bool, stages: Stages) -> RangeDone:
+        return RangeDone(
+            range_.first,
+            range_.last,
+            len(ready.batch.records),
+            range_.exceptions,
+            range_.config,
+            not range_.mine,
+            recovered,
+            stages,
+            self._judge.ids,
+            self._judge.bytes,
+        )
+
+
+class _Laps:
+    """A stopwatch whose laps are the stages of a range."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._at = clock()
+        self.stages = Stages()
+
+    def lap(self, stage: str) -> None:
+        now = self._clock()
+        self.stages = replace(self.stages, **{stage: now - self._at})
+        self._at = now
