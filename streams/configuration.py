@@ -9,7 +9,7 @@ The price: a model that is large does not fit here; it will be a reference into 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +21,7 @@ from models import artefact, rules
 from models.artefact import Artefact, ArtefactError
 from models.decide import Decider
 from models.rules import Rules
+from streams.protocol.ports import Stop
 
 DEFAULT = Path(rules.__file__).parent / "default"
 DEFAULT_RULES = DEFAULT / "rules.toml"
@@ -87,6 +88,36 @@ def from_content(content: bytes, definitions: Definitions) -> Configuration:
             "let a worker of the old definitions finish it before you start one of the new"
         )
     return _ready(kept, definitions, "the range was begun without a model")
+
+
+class Configurations:
+    """The configurations that this worker can decide by: its own, and those of ranges that others began."""
+
+    def __init__(
+        self, definitions: Definitions, own: Configuration, load: Callable[[str], Awaitable[bytes | None]]
+    ) -> None:
+        """`load` gives the content that the store keeps under an id, None where it has none."""
+        self._definitions, self._load = definitions, load
+        self.own = own
+        self._known = {own.id: own}
+
+    def __getitem__(self, config: str) -> Configuration:
+        return self._known[config]
+
+    async def ready(self, config: str) -> None:
+        """Makes a configuration known; raises Stop where it is nowhere to be had, or is not for these features."""
+        if config in self._known:
+            return
+        content = await self._load(config)
+        if content is None:
+            raise Stop(
+                f"a range was begun under configuration {config}, which the store no longer keeps: "
+                "start this worker once with the rules and the model of that time (HEADRACE_RULES, HEADRACE_MODEL)"
+            )
+        try:
+            self._known[config] = from_content(content, self._definitions)
+        except (BadConfigurationError, ArtefactError, rules.RulesError) as error:
+            raise Stop(f"configuration {config} of an open range: {error}") from error
 
 
 def _ready(content: Content, definitions: Definitions, why: str) -> Configuration:

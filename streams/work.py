@@ -27,7 +27,7 @@ from features.group import Group
 from features.payload import payloads
 from schemas.decode import Decoded
 from schemas.ids import hashes64, payload_hashes
-from streams.configuration import Configuration
+from streams.configuration import Configuration, Configurations
 from streams.outputs import RangeOutputs, Writer
 from streams.protocol.ports import Batch, Exceptions, Facts, Open, ShardBags, ShardCall, Swap, Tp
 from streams.stores.keys import Part, Spread, bag_key, spread
@@ -80,7 +80,7 @@ class RangeWork:
         flow: Flow,
         definitions: Definitions,
         shards: int,
-        configurations: Mapping[str, Configuration],
+        configurations: Configurations,
         writer: Writer,
     ) -> None:
         self.tp, self.flow, self.definitions, self.shards = tp, flow, definitions, shards
@@ -111,6 +111,10 @@ class RangeWork:
         event_id[~dead] = hashes64(self.flow.identify(good))
         payload = payload_hashes(value or b"" for value in prepared.values)
         return Facts(prepared.offset, prepared.record_ms, decoded.at_ms, event_id, payload, dead)
+
+    async def ready(self, config: str) -> None:
+        """Loads the configuration that a range was begun with, if another worker's."""
+        await self.configurations.ready(config)
 
     def calls(self, prepared: Prepared, exceptions: Exceptions, since: int) -> Sequence[ShardCall]:
         """One call per shard with the entries of the fresh events at offsets >= `since`."""
