@@ -16,6 +16,17 @@ from tests.support.tansu import start_tansu
 from tests.support.valkey import ValkeyCluster, start_valkey, start_valkey_cluster
 
 
+KAFKA_TIMEOUT_S = 300
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What uses Apache Kafka is marked so by its fixture, and waits longer: a killed broker takes its time."""
+    for item in items:
+        if "kafka" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.kafka)
+            item.add_marker(pytest.mark.timeout(KAFKA_TIMEOUT_S))
+
+
 @pytest.fixture
 def children() -> Iterator[Children]:
     """A folder and processes of the test's own."""

@@ -1,0 +1,141 @@
+"""`headrace`: one door for every command.
+
+The idea: a table of names, modules and help lines, and nothing else at import. `headrace --help` reads the table
+alone; a command's module is imported when the command runs, and exposes `command`. The price: a help line lives here,
+not beside its command, and a test holds the two together.
+
+A command returns its exit code: 0 (or None) what it says holds, 1 it does not, 2 it could not run. What a user can mend
+(a setting, a broker that is away) is told in one line; only our own mistakes show a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+HOLDS, DOES_NOT, COULD_NOT_RUN = 0, 1, 2
+INTERRUPTED, PIPE_CLOSED = 130, 141  # what a shell reports of SIGINT and SIGPIPE
+
+# In the order of the help page: to run, to feed and to read, to look after, to learn.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("demo", "A live shop, scored as you watch; nothing else is needed."),
+    "up": ("up", "Start broker, store, topics and workers; stop them all on Ctrl-C."),
+    "worker": ("worker", "One worker in the foreground, clean on SIGTERM."),
+    "topics": ("topics", "Create the topics, or list them."),
+    "produce": ("produce", "Send NDJSON from standard input to a topic."),
+    "consume": ("consume", "Read a topic: pretty on a terminal, NDJSON in a pipe."),
+    "replay": ("replay", "Send a recorded data set, or a file, at its own pace or faster."),
+    "dlq": ("dlq", "Dead letters: list them, show one, send them again."),
+    "state": ("state", "The state in Redis: dump, rebase, rebuild."),
+    "audit": ("audit", "Does everything add up? What was consumed, and what became of it."),
+    "chaos": ("chaos", "Kill workers, broker and store; compare with a clean pass."),
+    "fit": ("fit", "Fit the logistic model on recorded data."),
+    "schemas": ("schemas", "Export the JSON Schemas of every event and record."),
+}
+
+# What a user can mend: told without a traceback. By name, so that nothing is imported to look: an error of a library
+# that is not loaded cannot have been raised.
+EXPECTED = (
+    ("schemas.settings", "BadSettingsError"),
+    ("streams.embedded.processes", "StartError"),
+    ("streams.protocol.ports", "Stop"),
+    ("streams.protocol.ports", "StoreDown"),
+    ("streams.protocol.ports", "SinkDown"),
+    ("streams.data.cluster", "ClusterError"),
+    ("streams.data.sender", "SendError"),
+    ("aiokafka.errors", "KafkaError"),
+    ("redis.exceptions", "RedisError"),
+)
+
+
+class CouldNotRun(click.ClickException):
+    """For a command to raise: the message names the thing, its value and the remedy."""
+
+    exit_code = COULD_NOT_RUN
+
+
+class PipeClosedError(Exception):
+    """Whoever read our output has had enough."""
+
+
+class Commands(click.Group):
+    """The table as a group that imports a command when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = import_module(f"streams.cli.{COMMANDS[cmd_name][0]}").command
+        return found
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:  # click would exit with 1, which is an answer here
+            raise PipeClosedError from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(None, "--version", package_name="headrace")
+def cli() -> None:
+    """Headrace: a shop's events in through Kafka, decisions out, nothing lost and nothing counted twice.
+
+    Settings are environment variables: HEADRACE_KAFKA__BROKERS, HEADRACE_REDIS__URL and so on.
+
+    Exit codes: 0 it holds, 1 it does not, 2 it could not run.
+    """
+    import logging
+
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it says of an outage, an error of ours says once
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command line (default: this process's) and returns its exit code; errors go to standard error."""
+    try:
+        code = cli.main(arguments, prog_name="headrace", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return COULD_NOT_RUN
+    except click.ClickException as error:
+        error.show()
+        return COULD_NOT_RUN
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except (PipeClosedError, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the flush at exit fails again
+        return PIPE_CLOSED
+    except Exception as error:
+        return _tell(error)
+    return code if isinstance(code, int) else HOLDS
+
+
+def _tell(error: Exception) -> int:
+    if any(isinstance(error, kind) for kind in _expected()):
+        click.echo(f"Error: {str(error) or type(error).__name__}", err=True)
+    else:
+        traceback.print_exception(error)
+        click.echo(f"Error: headrace has failed: {error!r}. This is a bug: please report the lines above.", err=True)
+    return COULD_NOT_RUN
+
+
+def _expected() -> list[type[BaseException]]:
+    loaded = ((sys.modules[module], name) for module, name in EXPECTED if module in sys.modules)
+    return [getattr(module, name) for module, name in loaded]
+
+
+def main() -> NoReturn:
+    """The console script."""
+    sys.exit(run())

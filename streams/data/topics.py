@@ -1,0 +1,113 @@
+"""Makes the topics of the registry on a broker, and lists them as they are.
+
+Only ever adds: a topic that is there stays as it is, and a difference that matters is told. The one topic that grows is
+`applied`, which has one partition for each partition of the inputs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka.admin import (  # type: ignore[import-untyped]  # it has no types
+    AIOKafkaAdminClient,
+    NewPartitions,
+    NewTopic,
+)
+from aiokafka.errors import KafkaError, for_code  # type: ignore[import-untyped]
+
+from schemas.settings import Settings
+from schemas.topics import DAY_MS, INPUTS, TOPICS, Topic, partitions_of
+from streams.data.cluster import Cluster, ClusterError
+
+ALREADY_EXISTS = 36  # Kafka's code: somebody else was faster
+CREATE_MS = 30_000
+SEEN_WITHIN_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was done about one topic."""
+
+    name: str
+    partitions: int
+    what: str  # created, there already, ...
+
+
+async def create_topics(settings: Settings) -> list[Made]:
+    """Creates what is missing and returns when the broker tells of all of it; in registry order.
+
+    Raises ClusterError where the broker cannot be reached or refuses, with the topic and its reason.
+    """
+    cluster = Cluster(settings.kafka)
+    there = await cluster.topics()
+    wanted = {topic.name: _partitions(topic, settings.partitions, there) for topic in TOPICS.values()}
+    missing = [topic for topic in TOPICS.values() if topic.name not in there]
+    grown = {name: count for name, count in wanted.items() if name == "applied" and 0 < there.get(name, 0) < count}
+    async with cluster.admin() as admin:
+        if missing:
+            new = [NewTopic(t.name, wanted[t.name], settings.replicas, topic_configs=t.config()) for t in missing]
+            _check(await admin.create_topics(new, timeout_ms=CREATE_MS), settings)
+        if grown:
+            new_counts = {name: NewPartitions(count) for name, count in grown.items()}
+            await _grow(admin, new_counts, settings)
+    there = await _seen(cluster, wanted.keys() & ({topic.name for topic in missing} | grown.keys()), wanted)
+    made = {topic.name for topic in missing}
+    return [Made(name, there[name], _what(name, count, there[name], made, grown)) for name, count in wanted.items()]
+
+
+async def listed(settings: Settings) -> list[dict[str, object]]:
+    """The registry in its order, one row a topic; `partitions` is 0 where the broker does not have it."""
+    there = await Cluster(settings.kafka).topics()
+    return [
+        {
+            "topic": topic.name,
+            "partitions": there.get(topic.name, 0),
+            "key": topic.key,
+            "retention": "for ever" if topic.retention_ms < 0 else f"{topic.retention_ms // DAY_MS} days",
+            "writer": topic.writer,
+            "readers": ", ".join(topic.readers),
+        }
+        for topic in TOPICS.values()
+    ]
+
+
+def _partitions(topic: Topic, partitions: int, there: Mapping[str, int]) -> int:
+    """How many partitions a topic should have, seeing that the inputs may be there and have more than was set."""
+    largest_input = max(partitions, *(there.get(name, 0) for name in INPUTS))
+    return partitions_of(topic, largest_input if topic.name == "applied" else partitions)
+
+
+def _what(name: str, wanted: int, has: int, made: set[str], grown: Mapping[str, int]) -> str:
+    if name in made:
+        return "created"
+    if name in grown:
+        return "grown: one for each partition of the inputs"
+    return "there already" if has == wanted else f"there already (the settings say {wanted})"
+
+
+def _check(answer: Any, settings: Settings) -> None:
+    """Raises ClusterError for the first topic refused; the client itself only hands the codes on."""
+    for name, code, *message in answer.topic_errors:
+        if code not in (0, ALREADY_EXISTS):
+            why = (message[0] if message else None) or for_code(code).description or for_code(code).__name__
+            raise ClusterError(f"topic {name} at {settings.kafka.brokers}: {why}")
+
+
+async def _grow(admin: AIOKafkaAdminClient, counts: dict[str, NewPartitions], settings: Settings) -> None:
+    try:
+        await admin.create_partitions(counts, timeout_ms=CREATE_MS)
+    except KafkaError as error:
+        raise ClusterError(f"{', '.join(counts)} at {settings.kafka.brokers} cannot grow: {error}") from error
+
+
+async def _seen(cluster: Cluster, names: set[str], wanted: Mapping[str, int]) -> dict[str, int]:
+    """The topics once every one of `names` is told with its partitions: a broker answers before its metadata is out."""
+    async with asyncio.timeout(SEEN_WITHIN_S):
+        while True:
+            there = await cluster.topics()
+            if all(there.get(name, 0) >= wanted[name] for name in names):
+                return there
+            await asyncio.sleep(0.05)
