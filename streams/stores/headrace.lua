@@ -70,7 +70,7 @@ end
 
 local function drop_old_ids(ids_key, home, limits)
   local call, oldest_s = redis.call, home.clock_s - limits.dedup_s
-  if home.position > limits.dedup_offsets then
+  if home.position >= limits.dedup_offsets then
     call('XTRIM', ids_key, 'MINID', '=', digits(home.position - limits.dedup_offsets + 1))
   end
   local head = call('XRANGE', ids_key, '-', '+', 'COUNT', '1')[1]
