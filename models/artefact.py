@@ -22,6 +22,9 @@ from models.logistic import Input, Logistic
 
 FORMAT: Final = "logistic 1"  # of model.json: raise it when the same file comes to mean another score
 
+MODEL_FILE: Final = "model.json"
+MANIFEST_FILE: Final = "manifest.json"
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _INPUT_KEYS = ("name", "usual", "low", "high", "weight")
 
@@ -66,25 +69,32 @@ def save(root: Path, model: Logistic, *, version: str, name: str, **about: Any) 
     written = _model_json(model)
     manifest = Manifest(name=name, version=version, model_hash=_sha256(written), **about)
     fields = {key: getattr(manifest, key) for key in Manifest.__dataclass_fields__}
-    (folder / "model.json").write_bytes(written)
-    (folder / "manifest.json").write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+    (folder / MODEL_FILE).write_bytes(written)
+    (folder / MANIFEST_FILE).write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
     return folder
 
 
 def load(folder: Path, names: Sequence[str], feature_hash: str) -> Artefact:
     """The artefact of a folder, for the vector with these columns and this hash; raises ArtefactError."""
-    manifest, written = _manifest(folder), _bytes(folder / "model.json")
-    if manifest.model_hash != _sha256(written):
+    manifest, model = (_bytes(folder / file) for file in (MANIFEST_FILE, MODEL_FILE))
+    return parse(model, manifest, names, feature_hash, source=str(folder))
+
+
+def parse(model: bytes, manifest: bytes, names: Sequence[str], feature_hash: str, source: str = "model") -> Artefact:
+    """As `load`, from the bytes of the two files; `source` is what errors call it."""
+    about = _manifest(manifest, f"{source}/{MANIFEST_FILE}")
+    if about.model_hash != _sha256(model):
         raise ArtefactError(
-            f"{folder / 'model.json'}: its SHA-256 is {_sha256(written)}, the manifest says {manifest.model_hash}: "
+            f"{source}/{MODEL_FILE}: its SHA-256 is {_sha256(model)}, the manifest says {about.model_hash}: "
             "the file was changed or cut; fit it again or restore it"
         )
-    if manifest.feature_hash != feature_hash:
+    if about.feature_hash != feature_hash:
         raise ArtefactError(
-            f"model {folder} was fitted for features {manifest.feature_hash}, this worker computes {feature_hash}: "
+            f"model {source} was fitted for features {about.feature_hash}, this worker computes {feature_hash}: "
             "fit it again with `headrace fit` or use the features it was made for"
         )
-    return Artefact(_model(_json(written, folder / "model.json"), names, folder / "model.json"), manifest)
+    where = f"{source}/{MODEL_FILE}"
+    return Artefact(_model(_json(model, where), names, where), about)
 
 
 def _model_json(model: Logistic) -> bytes:
@@ -93,7 +103,7 @@ def _model_json(model: Logistic) -> bytes:
     return f'{{\n{head}  "inputs": [\n{inputs}\n  ]\n}}\n'.encode()
 
 
-def _model(document: Any, names: Sequence[str], path: Path) -> Logistic:
+def _model(document: Any, names: Sequence[str], path: str) -> Logistic:
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         found = document.get("format") if isinstance(document, dict) else type(document).__name__
         raise ArtefactError(
@@ -108,7 +118,7 @@ def _model(document: Any, names: Sequence[str], path: Path) -> Logistic:
     return Logistic(inputs, _number(document.get("bias"), f"{path}: bias"), names, squash)
 
 
-def _input(table: Any, names: Sequence[str], path: Path) -> Input:
+def _input(table: Any, names: Sequence[str], path: str) -> Input:
     if not isinstance(table, dict) or set(table) != set(_INPUT_KEYS):
         raise ArtefactError(f"{path}: input {table!r}: want exactly {', '.join(_INPUT_KEYS)}")
     name = table["name"]
@@ -126,9 +136,8 @@ def _number(value: Any, where: str) -> float:
     return float(value)
 
 
-def _manifest(folder: Path) -> Manifest:
-    path = folder / "manifest.json"
-    document, keys = _json(_bytes(path), path), set(Manifest.__dataclass_fields__)
+def _manifest(written: bytes, path: str) -> Manifest:
+    document, keys = _json(written, path), set(Manifest.__dataclass_fields__)
     if not isinstance(document, dict) or set(document) != keys:
         raise ArtefactError(f"{path}: want exactly the keys {', '.join(sorted(keys))}")
     return Manifest(**document)
@@ -143,7 +152,7 @@ def _bytes(path: Path) -> bytes:
         ) from error
 
 
-def _json(written: bytes, path: Path) -> Any:
+def _json(written: bytes, path: str) -> Any:
     try:
         return json.loads(written)
     except ValueError as error:
