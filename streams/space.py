@@ -1,0 +1,83 @@
+"""The state space as the settings describe it: definitions, constants, and the store that is opened with them.
+
+Used by the worker and by every command that looks at the state, so that all of them agree on what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from features.shop import shop_definitions
+
+from features.definitions import Definitions, load
+from schemas.settings import Settings
+from streams.protocol.ports import Limits
+from streams.stores.nodes import Access
+from streams.stores.valkey import ValkeyStore
+
+RETENTION_MS = 7 * 86_400_000  # a bag outlives its longest window by this, or by the window where that is shorter
+
+
+def definitions_of(settings: Settings) -> Definitions:
+    """The user's definitions file, else the shop's own features."""
+    return load(settings.features) if settings.features else shop_definitions(settings.money)
+
+
+def limits_of(settings: Settings, definitions: Definitions) -> Limits:
+    """What decides verdicts: constants of the state space. Nothing may be later than the longest window."""
+    limits = settings.limits
+    return Limits(
+        dedup_offsets=limits.dedup_offsets,
+        dedup_s=limits.dedup_ms // 1000,
+        late_ms=min(limits.late_ms, definitions.longest_ms),
+        future_ms=limits.future_ms,
+    )
+
+
+def constants_of(settings: Settings, definitions: Definitions) -> dict[str, str]:
+    """What decides entries: the currency table and the layout of the bags."""
+    return {"money": settings.money.fingerprint(), "layout": definitions.layout, **(definitions.constants or {})}
+
+
+def ttls_of(definitions: Definitions) -> Mapping[str, int]:
+    """Physical life of a bag by group: its longest window and as much again, at most a week more."""
+    return {group.name: group.longest_ms + min(group.longest_ms, RETENTION_MS) for group in definitions.groups}
+
+
+def _nobody(_: str) -> None:
+    """Counts nothing."""
+
+
+def open_store(
+    settings: Settings,
+    definitions: Definitions,
+    on_trip: Callable[[str], None] = _nobody,
+    on_failure: Callable[[str], None] = _nobody,
+) -> ValkeyStore:
+    """The store of the settings; nothing is connected yet."""
+    ttls = ttls_of(definitions)
+    return ValkeyStore(
+        access_of(settings),
+        settings.shards,
+        limits=limits_of(settings, definitions),
+        constants=constants_of(settings, definitions),
+        ttl_ms=max(ttls.values()),
+        ttls_ms=ttls,
+        on_trip=on_trip,
+        on_failure=on_failure,
+    )
+
+
+def access_of(settings: Settings) -> Access:
+    """Where the store is and how to get in."""
+    redis = settings.redis
+    return Access(
+        url=redis.url.get_secret_value(),
+        username=redis.username,
+        password=redis.password.get_secret_value() if redis.password else None,
+        cluster=redis.cluster,
+        ca_file=redis.ca_file,
+        cert_file=redis.cert_file,
+        key_file=redis.key_file,
+        timeout_s=redis.timeout_ms / 1000,
+    )
