@@ -1,11 +1,11 @@
-"""Does everything add up? The log, the rows of `applied`, the decisions and the dead letters are read whole and compared.
+"""Does everything add up? Log, rows of `applied`, decisions and dead letters are read whole and compared.
 
     consumed = decided + duplicate + conflict + dead + too_late + future + other
 
 `consumed` are the records of the input topics that some row of `applied` covers; `other` are accepted events of topics
-that are not scored. Every accepted order must have a decision, every decision an accepted order; two decisions of one id
-must be the same bytes unless the later says `recovered`; and what the rows call bad must be in a dead-letter topic. The
-price: it reads everything, and holds 16 bytes an order.
+that are not scored. Every accepted order must have a decision, every decision an accepted order; two decisions of one
+id must be the same bytes unless the later says `recovered`; and what the rows call bad must be in a dead-letter topic.
+The price: it reads everything, and holds 16 bytes an order.
 """
 
 from __future__ import annotations
