@@ -85,6 +85,7 @@ class Parsed:
 class Lifted:
     """Bags as rows. `newest` (u,) is -1 where nothing was seen; `raws` (u,) counts the entries below the limit."""
 
+    parsed: Parsed
     rows: Rows
     items: Items
     newest: Ints
@@ -144,7 +145,7 @@ def lift(group: Group, bags: Sequence[bytes | None], limit: Numbers) -> Lifted:
         newest[parsed.headed] = np.maximum(newest, parsed.words[(parsed.start + 1) * parsed.headed])[parsed.headed]
         rows = join_rows(_tiles(group, parsed), rows)
         items = join_items(_others(group, parsed), items)
-    return Lifted(rows, items, newest, np.bincount(raw.owner, minlength=len(bags)))
+    return Lifted(parsed, rows, items, newest, np.bincount(raw.owner, minlength=len(bags)))
 
 
 def _see(newest: Ints, owner: Ints, at: Ints) -> None:
@@ -289,6 +290,10 @@ def merge_runs(rows: Rows, order: Ints, first: Ints) -> tuple[Ints, Ints]:
     """The sums and peaks of runs of rows; `first` (r,) is where in `order` each run begins."""
     if not len(first):
         return rows.sums[:, :0], rows.peaks[:, :0]
-    sums = np.add.reduceat(rows.sums[:, order], first, axis=1)
-    peaks = np.maximum.reduceat(rows.peaks[:, order], first, axis=1) if len(rows.peaks) else rows.peaks[:, : len(first)]
+    sums = np.add.reduceat(rows.sums.take(order, axis=1), first, axis=1)
+    peaks = (
+        np.maximum.reduceat(rows.peaks.take(order, axis=1), first, axis=1)
+        if len(rows.peaks)
+        else rows.peaks[:, : len(first)]
+    )
     return sums, peaks.reshape(len(rows.peaks), len(first))

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from xxhash import xxh3_64_intdigest
+from xxhash import xxh3_64_digest
 
 from features import logscale
 
@@ -60,10 +60,11 @@ class Columns:
 
 def hash_ids(ids: Sequence[str | None]) -> Ints:
     """(n,) ids -> (n,) hashes of 30 bits, 1 or more; 0 for None."""
-    digests: dict[str | None, int] = {
-        text: xxh3_64_intdigest(text.encode()) for text in dict.fromkeys(ids) if text is not None
-    }
-    hashed = np.fromiter(digests.values(), np.uint64, len(digests)).astype(np.int64) & HASH_MASK
-    table: dict[str | None, int] = dict(zip(digests, np.maximum(hashed, 1).tolist(), strict=True))
-    table[None] = 0
-    return np.fromiter(map(table.__getitem__, ids), np.int64, len(ids))
+    digests = [_NOBODY if text is None else xxh3_64_digest(text.encode()) for text in ids]
+    hashed = np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
+    low = np.maximum(hashed & np.uint64(HASH_MASK), np.uint64(1)).astype(np.int64)
+    low[hashed == 0] = 0
+    return low
+
+
+_NOBODY = bytes(8)  # a real digest of zeros (one id in 2^64) counts as nobody, always

@@ -27,7 +27,6 @@ from features.bag import (
     Items,
     Lifted,
     Numbers,
-    Parsed,
     Rows,
     lift,
     merge_runs,
@@ -76,7 +75,7 @@ def compact(group: Group, bags: Sequence[bytes], limit: Numbers) -> list[Compact
     """Folds each bag's entries stamped below `limit` (u,) into tiles; None where there are none."""
     past = lift(group, bags, limit)
     replacements = _encode(group, past)
-    prefixes = _prefix_bytes(parse(group, bags), past)
+    prefixes = _prefix_bytes(past)
     return [
         Compaction(bag[:length], replacement, int.from_bytes(bag[length - 40 : length - 32], "big")) if raws else None
         for bag, length, replacement, raws in zip(bags, prefixes, replacements, past.raws.tolist(), strict=True)
@@ -164,7 +163,7 @@ def _encode(group: Group, past: Lifted) -> list[bytes]:
     return [blob[a : a + n] for a, n in zip((start * 8).tolist(), (sizes * 8).tolist(), strict=True)]
 
 
-def _prefix_bytes(parsed: Parsed, past: Lifted) -> list[int]:
+def _prefix_bytes(past: Lifted) -> list[int]:
     """How many bytes of each bag the fold has read."""
-    lengths: list[int] = ((parsed.raw_start - parsed.start + past.raws * ENTRY_WORDS) * 8).tolist()
+    lengths: list[int] = ((past.parsed.raw_start - past.parsed.start + past.raws * ENTRY_WORDS) * 8).tolist()
     return lengths

@@ -40,11 +40,8 @@ class Own:
 def own_of(group: Group, columns: Columns) -> tuple[list[str], Own]:
     """The distinct entities of a range in order of first appearance, and its events as the group sees them."""
     ids = columns.ids[group.entity]
-    index: dict[str | None, int] = {}
-    index.update(
-        (entity, at) for at, entity in enumerate(entity for entity in dict.fromkeys(ids) if entity is not None)
-    )
-    entities = [entity for entity in index if entity is not None]
+    entities = [entity for entity in dict.fromkeys(ids) if entity is not None]
+    index: dict[str | None, int] = dict(zip(entities, range(len(entities)), strict=True))
     index[None] = -1
     owner = np.fromiter(map(index.__getitem__, ids), np.int64, columns.n)
     amount, place = _money(group, columns)

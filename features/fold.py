@@ -19,13 +19,16 @@ import numpy.typing as npt
 from features import distinct, seen
 from features.bag import Numbers, Rows, lift
 from features.entry import Own
-from features.group import ABSENT, Aggregate, Group, Window
+from features.group import ABSENT, Aggregate, Group
 from features.logscale import STEPS
 from features.segments import VALUE_MASK, keyed, run_ends
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Floats2d = npt.NDArray[np.float64]
+
+ENDLESS = np.iinfo(np.int64).max  # sorts after every key
+NO_TIME = VALUE_MASK  # later than every event
 
 
 def fold(group: Group, bags: Sequence[bytes | None], limit: Numbers, own: Own) -> Floats2d:
@@ -55,63 +58,72 @@ def fold(group: Group, bags: Sequence[bytes | None], limit: Numbers, own: Own) -
 
 @dataclass(frozen=True)
 class _Sight:
-    """All that an event can see, sorted by view and time."""
+    """All that an event can see: the rows of its view, sorted by time, and the pairs of its block ("near")."""
 
     events: seen.Events
     pairs: seen.Pairs
     view: Ints  # (e,)
     stop: Ints  # (e,) where the view's rows end
-    key: Ints  # (m,) view and time
-    totals: Ints  # (sums, m + 1) running sums
-    peaks: Ints  # (peaks, m + 1); the last column is a sentinel
-    near_at: Ints  # (p,) times of the pairs' seen events
-    near_sums: Ints  # (sums, p)
-    near_peaks: Ints  # (peaks, p)
+    key: Ints  # (m + 1,) view and time, then a sentinel
+    totals: Ints  # (sums, m + 1) running sums of the rows
+    ends: Ints  # (sums, e) the view's total with all that is near
+    peaks: Ints  # (peaks, m + 1) of the rows; the last is a sentinel
+    near: Rows  # (p,) the seen events of the pairs; the owner is who sees
+    near_peaks: Ints  # (peaks, e) of all that is near
 
     def start(self, cut: Ints) -> Ints:
         """(e,) where each event's rows at or after `cut` begin."""
         return np.searchsorted(self.key, keyed(self.view, cut))
 
+    def outside(self, cut: Ints) -> Ints:
+        """Which pairs are not in the windows that start at `cut`: few, since the events of a range are near in time."""
+        return np.flatnonzero(self.near.at < cut[self.near.owner])
+
 
 def _sight(rows: Rows, events: seen.Events, views: seen.Views, pairs: seen.Pairs) -> _Sight:
     key = keyed(rows.owner, rows.at)
-    order = np.argsort(key)
+    order = np.argsort(key, kind="stable")  # a merge sort: bags are mostly in order already
     totals = np.zeros((len(rows.sums), len(order) + 1), np.int64)
-    np.cumsum(rows.sums[:, order], axis=1, out=totals[:, 1:])
+    np.cumsum(rows.sums.take(order, axis=1), axis=1, out=totals[:, 1:])
     peaks = np.full((len(rows.peaks), len(order) + 1), ABSENT)
-    peaks[:, :-1] = rows.peaks[:, order]
-    mine, which = events.rows, pairs.seen
-    near = (
-        (mine.at, mine.sums, mine.peaks) if pairs.alone else (mine.at[which], mine.sums[:, which], mine.peaks[:, which])
-    )
+    peaks[:, :-1] = rows.peaks.take(order, axis=1)
+    near = seen.rows_near(events, pairs)
     stop = run_ends(rows.owner, len(views.owner))[views.of]
-    return _Sight(events, pairs, views.of, stop, key[order], totals, peaks, *near)
+    ends = totals.take(stop, axis=1) + _merge(np.add, pairs, near.sums)
+    ordered = np.append(key[order], ENDLESS)
+    near_peaks = _merge(np.maximum, pairs, near.peaks)
+    return _Sight(events, pairs, views.of, stop, ordered, totals, ends, peaks, near, near_peaks)
+
+
+def _merge(rule: np.ufunc, pairs: seen.Pairs, near: Ints) -> Ints:
+    """(..., p) -> (..., e): what each event sees of its own block, merged."""
+    return near if pairs.alone else rule.reduceat(near, pairs.start, axis=-1)
 
 
 def _windows(group: Group, sight: _Sight) -> Iterator[Floats]:
     for window in group.windows:
         cut = window.cut(sight.events.end)
-        start = sight.start(cut)
-        inside = sight.near_at >= (cut if sight.pairs.alone else cut[sight.pairs.of])
-        sums = sight.totals[:, sight.stop] - sight.totals[:, start]
-        sums += _reduce(np.add, sight, np.where(inside, sight.near_sums, 0))
-        peaks = _peaks(group, window, sight, start, inside)
+        start, outside = sight.start(cut), sight.outside(cut)
+        sums = sight.ends - sight.totals.take(start, axis=1)
+        for row, near in zip(sums, sight.near.sums, strict=True):
+            np.subtract.at(row, sight.near.owner[outside], near[outside])
+        peaks = _peaks(sight, start, outside) if {"max", "extra"} & set(group.of(window)) else sight.peaks
         for aggregate in group.of(window):
             yield _aggregate(group, aggregate, sums, peaks)
 
 
-def _reduce(merge: np.ufunc, sight: _Sight, near: Ints) -> Ints:
-    """(fields, p) -> (fields, e): what each event sees of its own block."""
-    return near if sight.pairs.alone else merge.reduceat(near, sight.pairs.start, axis=-1)
-
-
-def _peaks(group: Group, window: Window, sight: _Sight, start: Ints, inside: npt.NDArray[np.bool_]) -> Ints:
+def _peaks(sight: _Sight, start: Ints, outside: Ints) -> Ints:
     """(peaks, e) the largest of each peak field in the window, ABSENT where there is none."""
-    if not len(group.peaks) or not {"max", "extra"} & set(group.of(window)):
-        return sight.peaks[:, :0]
+    if not len(sight.peaks):
+        return sight.peaks
     bounds = np.stack((start, sight.stop), axis=1).ravel()
     far = np.where(start < sight.stop, np.maximum.reduceat(sight.peaks, bounds, axis=1)[:, ::2], ABSENT)
-    return np.maximum(far, _reduce(np.maximum, sight, np.where(inside, sight.near_peaks, ABSENT)))
+    near = sight.near_peaks
+    if len(outside):
+        inside = sight.near.peaks.copy()
+        inside[:, outside] = ABSENT
+        near = _merge(np.maximum, sight.pairs, inside)
+    return np.maximum(far, near)
 
 
 def _aggregate(group: Group, aggregate: Aggregate, sums: Ints, peaks: Ints) -> Floats:
@@ -155,7 +167,8 @@ def _recency(group: Group, sight: _Sight) -> list[Floats]:
     known = (before >= cut) & (before >= 0)
     last = np.where(known, np.maximum(at - before, 0) / 1000, -1.0)
     start = sight.start(cut)
-    far = np.where(start < sight.stop, np.append(sight.key, 0)[start] & VALUE_MASK, VALUE_MASK)
-    inside = sight.near_at >= (cut if sight.pairs.alone else cut[sight.pairs.of])
-    oldest = np.minimum(far, _reduce(np.minimum, sight, np.where(inside, sight.near_at, VALUE_MASK)))
-    return [last, np.where(oldest == VALUE_MASK, 0.0, np.maximum(at - oldest, 0) / 1000)]
+    far = np.where(start < sight.stop, sight.key[start] & VALUE_MASK, NO_TIME)
+    near = sight.near.at.copy()
+    near[sight.outside(cut)] = NO_TIME
+    oldest = np.minimum(far, _merge(np.minimum, sight.pairs, near))
+    return [last, np.where(oldest == NO_TIME, 0.0, np.maximum(at - oldest, 0) / 1000)]

@@ -103,15 +103,23 @@ def pairs_of(events: Events) -> Pairs:
     return Pairs(np.repeat(places, counts), ranges(places - back, counts), np.cumsum(counts) - counts, alone=False)
 
 
+def rows_near(events: Events, pairs: Pairs) -> Rows:
+    """(p,) what each pair sees; `owner` becomes the place of the event that sees it."""
+    mine, which = events.rows, pairs.seen
+    if pairs.alone:
+        return Rows(pairs.of, mine.at, mine.sums, mine.peaks)
+    return Rows(pairs.of, mine.at[which], mine.sums.take(which, axis=1), mine.peaks.take(which, axis=1))
+
+
 def rows_seen(rows: Rows, events: Events, views: Views) -> Rows:
     """The rows of each view; `owner` becomes the view."""
     if views.whole:
         return rows
     which, view = _spread(rows.owner, views)
-    past = Rows(view, rows.at[which], rows.sums[:, which], rows.peaks[:, which])
+    past = Rows(view, rows.at[which], rows.sums.take(which, axis=1), rows.peaks.take(which, axis=1))
     which, view = _earlier(views)
     mine = events.rows
-    return join_rows(past, Rows(view, mine.at[which], mine.sums[:, which], mine.peaks[:, which]))
+    return join_rows(past, Rows(view, mine.at[which], mine.sums.take(which, axis=1), mine.peaks.take(which, axis=1)))
 
 
 def items_seen(items: Items, events: Events, views: Views) -> Items:

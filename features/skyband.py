@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.columns import HASH_BITS, HASH_MASK
-from features.segments import heads
+from features.segments import heads, last_by_key
 
 Ints = npt.NDArray[np.int64]
 
@@ -38,10 +38,7 @@ def latest(keep: int, key: Ints, tick: Ints) -> Others:
     """(bin << 30 | hash) with ticks, repeated and in any order -> the skyband of each bin."""
     if not len(key):
         return NOBODY
-    order = np.argsort(key)
-    key = key[order]
-    first = np.flatnonzero(heads(key))
-    tick, key = np.maximum.reduceat(tick[order], first), key[first]
+    key, tick = last_by_key(key, tick)
     kept = undominated(keep, key >> HASH_BITS, tick)
     return Others(key[kept] >> HASH_BITS, key[kept] & HASH_MASK, tick[kept])
 
