@@ -1,0 +1,78 @@
+"""The page to read first: who reads what, which state it touches, and what it writes.
+
+    topic         agent          bags it reads and adds to                        writes
+    ------------  -------------  -----------------------------------------------  ----------------------------------
+    orders        orders         user  card  device  ip  merchant  session        fraud  decisions  applied  orders.dlq
+    clickstream   clickstream    session                                          anomalies  applied  clickstream.dlq
+    cart          cart           session                                          anomalies  applied  cart.dlq
+    labels        labels         -                                                applied  labels.dlq
+
+Every agent does the same thing with its records: a partition's batches go to that partition's driver
+(protocol/driver.py), which agrees a range with the store, brings the bags back, lets the range's work (work.py) fold,
+score and encode, and publishes. What differs between topics is their flow (features/definitions.py), so a user's own
+definitions file makes its own topology, and the table above is what the shop's definitions come to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from features.definitions import Definitions, Flow
+from schemas.topics import dead_letters_of
+from streams.transport.app import App
+
+DECISIONS = ("fraud", "decisions")
+ANOMALIES = ("anomalies",)
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One agent as the table shows it. `writes` is empty of a user's own output topics: only the adapter knows them."""
+
+    topic: str
+    bags: tuple[str, ...]
+    writes: tuple[str, ...]
+
+
+class Consumer(Protocol):
+    """Takes the batches of all partitions of a topic."""
+
+    async def consume(self, stream: Any) -> None: ...
+
+
+def agents_of(definitions: Definitions) -> tuple[Agent, ...]:
+    """The rows of the table, by the definitions."""
+    return tuple(
+        Agent(flow.topic, tuple(group.name for group in flow.groups), (*_outputs(flow, definitions), "applied", dlq))
+        for flow in definitions.flows
+        for dlq in [dead_letters_of(flow.topic)]
+    )
+
+
+def _outputs(flow: Flow, definitions: Definitions) -> tuple[str, ...]:
+    if flow.scored:
+        return () if flow.outputs else DECISIONS
+    session = definitions.session
+    return ANOMALIES if session and set(session.groups) <= set(flow.groups) else ()
+
+
+def topics_of(definitions: Definitions) -> tuple[str, ...]:
+    """Every topic that must be there before a worker starts, inputs first."""
+    agents = agents_of(definitions)
+    inputs = dict.fromkeys(agent.topic for agent in agents)
+    return tuple(inputs | dict.fromkeys(topic for agent in agents for topic in agent.writes))
+
+
+def attach(app: App, definitions: Definitions, consumer: Consumer) -> None:
+    """One Faust agent for each input topic."""
+    for agent in agents_of(definitions):
+        _attach(app, agent.topic, consumer)
+
+
+def _attach(app: App, topic: str, consumer: Consumer) -> None:
+    async def agent(stream: Any) -> None:
+        await consumer.consume(stream)
+
+    agent.__name__ = topic
+    app.agent(app.batches(topic), name=topic)(agent)
