@@ -199,9 +199,12 @@ class Nodes:
         failure: StoreDown | None = None
         for node in list(self._known.values()):
             try:
-                return node, await self.ask(node, *words)
+                reply = await self.ask(node, *words)
             except StoreDown as error:
                 failure = failure or error
+            else:
+                self._known = {node.name: node, **self._known}  # next time it is asked first
+                return node, reply
         assert failure is not None
         raise failure
 

@@ -28,6 +28,7 @@ from streams.stores import keys, prepare, wire
 from streams.stores.nodes import Access, Down, Nodes, NoLibrary
 from streams.stores.wire import Reply
 
+AFRESH = frozenset({"unreachable", "cluster"})  # after these another server may answer, or the same one emptied
 CONFIG_TTL_MS = 90 * 86_400_000  # a pinned configuration outlives the longest stop of all workers; renewed on use
 
 
@@ -96,7 +97,8 @@ class ValkeyStore:
             self._on_trip(name)
             return await self.nodes.trip(calls)
         except Down as down:
-            self._prepared = self._prepared and not isinstance(down, NoLibrary)
+            if isinstance(down, NoLibrary) or down.kind in AFRESH:
+                self._prepared = False
             self._on_failure(down.kind)
             raise
 
