@@ -66,6 +66,12 @@ def is_free(port: int, *, reuse: bool = False) -> bool:
     return True
 
 
+def is_open(port: int) -> bool:
+    """Whether somebody listens on the port of 127.0.0.1."""
+    with socket.socket() as probe:
+        return probe.connect_ex((LOCALHOST, port)) == 0
+
+
 @dataclass(frozen=True, slots=True)
 class Child:
     """A running service. Its pid is that of the service itself and leads a process group."""
@@ -103,10 +109,14 @@ class Child:
 
     def terminate(self, within_s: float = 10.0) -> int:
         """SIGTERM, and SIGKILL where that is not heeded; a stopped process is continued, else it could not hear."""
-        self._signal(signal.SIGTERM)
-        self._signal(signal.SIGCONT)
+        self.ask_to_end()
         self.wait(within_s)
         return self.kill()
+
+    def ask_to_end(self) -> None:
+        """SIGTERM; does not wait."""
+        self._signal(signal.SIGTERM)
+        self._signal(signal.SIGCONT)
 
     def kill(self) -> int:
         """SIGKILL to it and to whatever it has forked; waits until it is gone."""
@@ -165,8 +175,10 @@ class Children:
                 self._guard.stdin.write(line.encode())
                 self._guard.stdin.flush()
 
-    def start(self, name: str, argv: Sequence[str | Path], env: Mapping[str, str] | None = None) -> Child:
-        """Starts `argv` in the folder, its output appended to `logs/NAME.log`. `env` is added to the environment.
+    def start(
+        self, name: str, argv: Sequence[str | Path], env: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> Child:
+        """Starts `argv`, its output appended to `logs/NAME.log`. `env` is added to the environment; `cwd`: the folder.
 
         Raises StartError where the program does not exist. A child that was started under the same name must have
         ended.
@@ -182,7 +194,7 @@ class Children:
         with log.open("ab") as output:
             process = subprocess.Popen(
                 command,
-                cwd=self.folder,
+                cwd=cwd or self.folder,
                 env={**os.environ, **(env or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,

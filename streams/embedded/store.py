@@ -68,10 +68,11 @@ class Store:
     def url(self) -> str:
         return f"redis://{LOCALHOST}:{self.port}/0"
 
-    def start_again(self) -> None:
+    def start_again(self) -> Child:
         """After a kill: the same port, the same files."""
         self.child.kill()
         self.child = _launch(self.children, self.child.name, self.port, self.folder, self.config)
+        return self.child
 
 
 def start_store(children: Children, port: int, config: Mapping[str, str] | None = None, name: str = "store") -> Store:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -92,6 +93,7 @@ def test_a_parent_and_a_guard_killed_together_still_take_the_child_along(family:
     family.parent.kill()
     soon(lambda: not psutil.pid_exists(family.child.pid) or family.child.status() == psutil.STATUS_ZOMBIE)
     family.grandchild.kill()
+    shutil.rmtree(family.folder)  # nobody was left to do it
 
 
 def test_leaving_the_context_stops_newest_first_and_removes_the_folder() -> None:

@@ -1,0 +1,40 @@
+"""Ending a foreground process by a signal as if by an exception, so that every `with` is left and tidies up.
+
+SIGINT, SIGTERM and SIGHUP raise `Ended` in the main thread, once; a second one while things are being put away is
+ignored. The price: it can be raised anywhere. What was being started at that very moment is ended by the nets of
+`processes.py`.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Ended(BaseException):
+    """The user, the system or the terminal has told us to end."""
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - the signature of a handler
+    for each in NUMBERS:
+        signal.signal(each, signal.SIG_IGN)
+    raise Ended(signal.Signals(number).name)
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Within it the three signals raise Ended; leaving it by Ended is a normal end, after which they stay ignored."""
+    before = {number: signal.signal(number, _end) for number in NUMBERS}
+    try:
+        yield
+    except Ended:
+        return
+    finally:
+        if signal.getsignal(signal.SIGTERM) is _end:
+            for number, handler in before.items():
+                signal.signal(number, handler)
