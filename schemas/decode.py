@@ -24,7 +24,7 @@ from msgspec import Struct
 from schemas import events as shapes
 from schemas.events import Event, Label
 from schemas.money import DEFAULT_RATES
-from schemas.places import at_byte, depth_within
+from schemas.places import at_byte, cannot_be_deep, deeper_than
 from schemas.timestamps import epoch_ms
 from schemas.topics import MAX_RECORD_BYTES
 
@@ -91,7 +91,7 @@ def decode_batch(
             try:
                 append(decode(value))
                 continue
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, RecursionError):
                 pass  # the careful way says why
         read = _carefully(codec, value)
         if isinstance(read, Fault):
@@ -162,8 +162,8 @@ def _carefully(codec: _Codec, value: bytes | None) -> Event | Fault:
             value.decode()
         except UnicodeDecodeError as error:
             return Fault(Reason.NOT_UTF8, at_byte(value, error.start), f"byte {error.start}: {error.reason}")
-    if len(value) > PLAIN_BYTES and not depth_within(value, MAX_DEPTH):
-        return Fault(Reason.NOT_JSON, "$", f"nested more than {MAX_DEPTH} deep")
+    if len(value) > PLAIN_BYTES and not cannot_be_deep(value, MAX_DEPTH) and deeper_than(value, MAX_DEPTH):
+        return _TOO_DEEP
     try:
         event: Event = codec.decode(value)
     except msgspec.ValidationError as error:
@@ -199,16 +199,22 @@ def _invalid(message: str) -> Fault:
     return Fault(reason, path, text[:DETAIL_CHARACTERS])
 
 
+_TOO_DEEP = Fault(Reason.NOT_JSON, "$", f"nested more than {MAX_DEPTH} deep")
 _BYTE = re.compile(r"\(byte ([0-9]+)\)")
+_HALF_WORD = re.compile(rb"[:,\[]\s*(?!null|true|false)([ntf][^\"]*)\Z")
+_NO_NUMBER = re.compile(rb"nan|inf", re.IGNORECASE)
 
 
 def _malformed(value: bytes, message: str) -> Fault:
     """Not JSON, or JSON but for a number that is none (which many encoders write)."""
+    if deeper_than(value, MAX_DEPTH):  # msgspec may have given up for the stack's sake: that must not show
+        return _TOO_DEEP
     found = _BYTE.search(message)
-    position = int(found[1]) if found else len(value)
+    position = len(value) if found is None else int(found[1])
+    if half := _HALF_WORD.search(value[max(0, position - 8) : position]):
+        position -= len(half[1])  # msgspec took it for a null, true or false and points behind that
     path = at_byte(value, position)
-    word = value[position : position + 8]
-    if word.startswith(b"NaN") or word == b"Infinity":
+    if _NO_NUMBER.match(value, position):
         return Fault(Reason.OUT_OF_RANGE, path, "want a finite number, got NaN or an infinity")
     return Fault(Reason.NOT_JSON, path, message[:DETAIL_CHARACTERS])
 
@@ -246,6 +252,9 @@ def _ids(shape: type[Event]) -> Ids:
 
 class _Never(Struct, tag_field="type", tag=""):
     """Makes a union of a single shape too: only in a union does msgspec insist on the tag."""
+
+    def __post_init__(self) -> None:
+        raise ValueError("Invalid value '' - at `$.type`")
 
 
 def _codec(shape: Any) -> _Codec:

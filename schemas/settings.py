@@ -273,10 +273,15 @@ def without_password(url: str) -> str:
     return urlunsplit(parts._replace(netloc=f"…@{host}" if "@" in parts.netloc else host))
 
 
+def _is_part(field: FieldInfo | None) -> bool:
+    return field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, _Part)
+
+
 def _line(fault: Mapping[str, Any]) -> str:
     """One fault of pydantic's as `VARIABLE value: what is wanted`."""
     at = [str(part) for part in fault["loc"]]
-    name = PREFIX + "__".join(at[:2]).upper() if at else ""
+    levels = 2 if at and _is_part(Settings.model_fields.get(at[0])) else 1
+    name = PREFIX + "__".join(at[:levels]).upper() if at else ""
     message = str(fault["msg"]).removeprefix("Value error, ")
     field = variables().get(name)
     if fault["type"] == "extra_forbidden":
@@ -284,8 +289,9 @@ def _line(fault: Mapping[str, Any]) -> str:
         return f"{name}: no such setting" + (f": did you mean {near[0]}?" if near else "")
     if field is None or isinstance(fault["input"], dict | BaseModel):
         return message if not name else f"{name}: {message}"
+    rest = ".".join(at[levels:])
     shown = "(hidden)" if "SecretStr" in str(field.annotation) else repr(fault["input"])
-    where = f" at {'.'.join(at[2:] if '__' in name else at[1:])}" if len(at) > 1 + ("__" in name) else ""
+    where = f" at {rest}" if rest else ""
     return f"{name} {shown}{where}: {message}" + (f" ({field.description})" if field.description else "")
 
 

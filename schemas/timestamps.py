@@ -24,9 +24,12 @@ MILLIS = 24  # characters of 2026-01-15T12:34:56.789Z
 SECONDS = 20  # characters of 2026-01-15T12:34:56Z
 DAY_MS = 86_400_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DIGITS_MILLIS = np.array([0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18, 20, 21, 22])
-_DIGITS_SECONDS = _DIGITS_MILLIS[:14]
-_SIGNS = {MILLIS: (b"--T::.Z", [4, 7, 10, 13, 16, 19, 23]), SECONDS: (b"--T::Z", [4, 7, 10, 13, 16, 19])}
+_AT_DIGITS = np.array([0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18, 20, 21, 22])
+_AT_SIGNS = np.array([4, 7, 10, 13, 16, 19, 23])
+_FORMS = {  # the signs, where they stand, where the digits stand
+    MILLIS: (np.frombuffer(b"--T::.Z", np.uint8)[:, None], _AT_SIGNS, _AT_DIGITS),
+    SECONDS: (np.frombuffer(b"--T::Z", np.uint8)[:, None], _AT_SIGNS[:6], _AT_DIGITS[:14]),
+}
 _MONTH_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 _DAYS_BEFORE_MONTH = np.array([0, 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334])
 _DAYS_TO_EPOCH = 719_162  # from 0001-01-01 to 1970-01-01
@@ -59,12 +62,14 @@ def _read_fixed(texts: Sequence[str], width: int) -> tuple[Ints, Bools]:
     if not joined.isascii():
         return np.zeros(len(texts), np.int64), np.ones(len(texts), np.bool_)
     raw = np.frombuffer(joined.encode("ascii"), np.uint8).reshape(len(texts), width)
-    signs, columns = _SIGNS[width]
-    odd = (raw[:, columns] != np.frombuffer(signs, np.uint8)).any(axis=1)
-    digits = raw[:, _DIGITS_MILLIS if width == MILLIS else _DIGITS_SECONDS].T.astype(np.int64) - ord("0")
-    odd |= ((digits < 0) | (digits > 9)).any(axis=0)
-    tens = digits[0:14:2] * 10 + digits[1:14:2]  # century, year, month, day, hour, minute, second
-    year, month, day, hour, minute, second = tens[0] * 100 + tens[1], *tens[2:]
+    places = np.ascontiguousarray(raw.T)  # (width, n): one row per place, so that each step below reads on
+    signs, at_signs, at_digits = _FORMS[width]
+    odd = (places[at_signs] != signs).any(axis=0)
+    digits = places[at_digits] - np.uint8(ord("0"))  # wraps: what stands before "0" becomes large
+    odd |= (digits > 9).any(axis=0)
+    tens: Ints = digits[0:14:2].astype(np.int64) * 10 + digits[1:14:2]
+    # century, year, month, day, hour, minute, second
+    year, (month, day, hour, minute, second) = tens[0] * 100 + tens[1], tens[2:]
     odd |= (year < 1) | (month < 1) | (month > 12) | (hour > 23) | (minute > 59) | (second > 59)
     year, month = np.where(odd, 1970, year), np.where(odd, 1, month)
     leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
@@ -73,7 +78,7 @@ def _read_fixed(texts: Sequence[str], width: int) -> tuple[Ints, Bools]:
     days = before * 365 + before // 4 - before // 100 + before // 400 + _DAYS_BEFORE_MONTH[month] + (leap & (month > 2))
     at_ms = (days + day - 1 - _DAYS_TO_EPOCH) * DAY_MS + ((hour * 60 + minute) * 60 + second) * 1000
     if width == MILLIS:
-        at_ms += digits[14] * 100 + digits[15] * 10 + digits[16]
+        at_ms += digits[14].astype(np.int64) * 100 + digits[15] * np.int64(10) + digits[16]
     return np.where(odd, 0, at_ms), odd
 
 

@@ -1,0 +1,135 @@
+"""Settings: every variable is read, every slip is named, no secret is shown."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from schemas.settings import BadSettingsError, Settings, load, unknown_variables, variables, without_password
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("HEADRACE_"):
+            monkeypatch.delenv(name)
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, **environ: str) -> str:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(BadSettingsError) as raised:
+        load()
+    return str(raised.value)
+
+
+def test_nothing_has_to_be_set() -> None:
+    settings = load()
+    assert (settings.shards, settings.partitions, settings.delivery) == (16, 4, "at-least-once")
+    assert settings.kafka.bootstrap == ["127.0.0.1:9092"]
+    assert settings.limits.late_ms == 30 * 86_400_000
+    assert settings.money.base == "EUR"
+
+
+def test_the_environment_reaches_every_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_KAFKA__BROKERS", "a:1, b:2")
+    monkeypatch.setenv("HEADRACE_REDIS__URL", "rediss://u:p@store:6380/1")
+    monkeypatch.setenv("HEADRACE_DELIVERY", "exactly-once")
+    monkeypatch.setenv("HEADRACE_BASE_CURRENCY", "USD")
+    monkeypatch.setenv("HEADRACE_RATES", json.dumps({"2026-01-01": {"USD": 1, "EUR": 1.25}}))
+    settings = load()
+    assert settings.kafka.bootstrap == ["a:1", "b:2"]
+    assert settings.redis.url.get_secret_value() == "rediss://u:p@store:6380/1"
+    assert settings.redis.tls
+    assert settings.delivery == "exactly-once"
+    assert settings.money.rate("EUR", 0) == 1.25
+
+
+def test_the_command_line_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_SLOT", "3")
+    assert load().slot == 3
+    assert load(slot=4).slot == 4
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        load().shards = 3
+    with pytest.raises(ValidationError, match="frozen"):
+        load().kafka.brokers = "x"
+
+
+def test_no_env_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("HEADRACE_SHARDS=3")
+    monkeypatch.chdir(tmp_path)
+    assert load().shards == 16
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("HEADRACE_SHARDS", "0", "HEADRACE_SHARDS '0': Input should be greater than or equal to 1"),
+        ("HEADRACE_DELIVERY", "maybe", "HEADRACE_DELIVERY 'maybe': Input should be 'at-least-once' or 'exactly-once'"),
+        ("HEADRACE_KAFKA__SESSION_TIMEOUT_MS", "soon", "HEADRACE_KAFKA__SESSION_TIMEOUT_MS 'soon': "),
+        ("HEADRACE_KAFKA__BROKER", "a:1", "no such setting: did you mean HEADRACE_KAFKA__BROKERS?"),
+        ("HEADRACE_KAFKA__BROKERS", " , ", "want host:port"),
+        ("HEADRACE_REDIS__URL", "http://u:geheim@b", "has scheme 'http': want redis:// or, with TLS, rediss://"),
+        ("HEADRACE_REDIS__CA_FILE", "/none", "HEADRACE_REDIS__CA_FILE '/none': no such file"),
+        ("HEADRACE_MODEL", "/none", "HEADRACE_MODEL '/none': no such file"),
+        ("HEADRACE_BASE_CURRENCY", "eur", "HEADRACE_BASE_CURRENCY 'eur': "),
+        ("HEADRACE_BASE_CURRENCY", "XXX", "base currency 'XXX' is missing"),
+        ("HEADRACE_RATES", "{", "HEADRACE_RATES cannot be read: want a JSON object"),
+        ("HEADRACE_RATES", '{"2026-01-01": {"EUR": "x"}}', "HEADRACE_RATES 'x' at 2026-01-01.EUR: "),
+        ("HEADRACE_RATES", '{"2026-01-01": {"USD": 1}}', "base currency 'EUR' is missing"),
+        ("HEADRACE_KAFKA__SECURITY_PROTOCOL", "SASL_SSL", "set HEADRACE_KAFKA__USERNAME and HEADRACE_KAFKA__PASSWORD"),
+        ("HEADRACE_KAFKA__CERT_FILE", __file__, "kafka.cert_file and kafka.key_file go together"),
+        ("HEADRACE_KAFKA", "3", "HEADRACE_KAFKA"),
+    ],
+)
+def test_an_error_names_the_variable_the_value_and_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
+    assert message in refused(monkeypatch, **{name: value})
+
+
+def test_every_fault_has_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = refused(monkeypatch, HEADRACE_SHARDS="0", HEADRACE_PARTITIONS="x", HEADRACE_METRICS__PORT="70000")
+    assert [line.split()[0] for line in text.splitlines()] == [
+        "HEADRACE_METRICS__PORT",
+        "HEADRACE_SHARDS",
+        "HEADRACE_PARTITIONS",
+    ]
+
+
+def test_no_secret_is_ever_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = {
+        "HEADRACE_KAFKA__PASSWORD": "geheim",
+        "HEADRACE_KAFKA__USERNAME": "u",
+        "HEADRACE_KAFKA__SECURITY_PROTOCOL": "SASL_SSL",
+        "HEADRACE_KAFKA__KEY_PASSWORD": "geheim",
+        "HEADRACE_REDIS__URL": "redis://u:geheim@store:6379/0",
+        "HEADRACE_REDIS__PASSWORD": "geheim",
+    }
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    settings = load()
+    assert "geheim" not in f"{settings!r} {settings} {settings.redis.shown} {settings.model_dump_json()}"
+    assert settings.redis.shown == "redis://…@store:6379/0"
+    assert "geheim" not in refused(monkeypatch, HEADRACE_REDIS__URL="http://geheim", HEADRACE_SHARDS="0")
+
+
+def test_a_slip_at_the_first_level_is_found() -> None:
+    environ = {"HEADRACE_SHARD": "3", "HEADRACE_REQUIRE": "java", "HEADRACE_KAFKA__BROKERS": "a:1", "PATH": "x"}
+    assert unknown_variables(environ) == {"HEADRACE_SHARD": "HEADRACE_SHARDS"}
+
+
+def test_every_variable_is_known_by_name() -> None:
+    assert {"HEADRACE_KAFKA__BROKERS", "HEADRACE_REDIS__URL", "HEADRACE_DELIVERY", "HEADRACE_DATA"} <= set(variables())
+    assert len(variables()) > len(Settings.model_fields)
+
+
+def test_a_url_without_a_login_is_shown_as_it_is() -> None:
+    assert without_password("redis://store:6379/0") == "redis://store:6379/0"
