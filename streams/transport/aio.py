@@ -1,0 +1,80 @@
+"""Every name of aiokafka that the transport uses, its private ones included, in one place.
+
+aiokafka ships no types; here is the boundary at which mypy is told so, and the list to read before an upgrade.
+"""
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer  # type: ignore[import-untyped] # ships no types
+from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType  # type: ignore[import-untyped] # same
+from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult, PartitionRecords  # type: ignore[import-untyped] # same
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor  # type: ignore[import-untyped] # same
+from aiokafka.errors import (  # type: ignore[import-untyped] # same
+    CommitFailedError,
+    ConsumerStoppedError,
+    CorruptRecordException,
+    IllegalStateError,
+    KafkaError,
+    NodeNotReadyError,
+    ProducerFenced,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
+from aiokafka.helpers import create_ssl_context  # type: ignore[import-untyped] # same
+from aiokafka.producer.message_accumulator import BatchBuilder  # type: ignore[import-untyped] # same
+from aiokafka.protocol.abstract import AbstractType  # type: ignore[import-untyped] # same
+from aiokafka.protocol.admin import DescribeConfigsRequest  # type: ignore[import-untyped] # same
+from aiokafka.protocol.api import Request, RequestStruct, Response  # type: ignore[import-untyped] # same
+from aiokafka.protocol.fetch import FetchRequest  # type: ignore[import-untyped] # same
+from aiokafka.protocol.offset import OffsetRequest  # type: ignore[import-untyped] # same
+from aiokafka.protocol.types import (  # type: ignore[import-untyped] # same
+    Boolean,
+    CompactArray,
+    CompactString,
+    Int16,
+    Int32,
+    Int64,
+    Schema,
+    TaggedFields,
+)
+from aiokafka.record.memory_records import MemoryRecords  # type: ignore[import-untyped] # same
+from aiokafka.structs import OffsetAndMetadata, TopicPartition  # type: ignore[import-untyped] # same
+
+__all__ = [
+    "READ_COMMITTED",
+    "AIOKafkaClient",
+    "AIOKafkaConsumer",
+    "AIOKafkaProducer",
+    "AbstractType",
+    "BatchBuilder",
+    "Boolean",
+    "CommitFailedError",
+    "CompactArray",
+    "CompactString",
+    "ConnectionGroup",
+    "ConsumerStoppedError",
+    "CoordinationType",
+    "CorruptRecordException",
+    "DescribeConfigsRequest",
+    "FetchRequest",
+    "FetchResult",
+    "IllegalStateError",
+    "Int16",
+    "Int32",
+    "Int64",
+    "KafkaError",
+    "MemoryRecords",
+    "NodeNotReadyError",
+    "OffsetAndMetadata",
+    "OffsetRequest",
+    "PartitionRecords",
+    "ProducerFenced",
+    "Request",
+    "RequestStruct",
+    "Response",
+    "RoundRobinPartitionAssignor",
+    "Schema",
+    "TaggedFields",
+    "TopicPartition",
+    "UnknownTopicOrPartitionError",
+    "create_ssl_context",
+    "for_code",
+]

@@ -1,0 +1,227 @@
+"""Reading logs beside the consumer: single fetches, bounds, topics and their ids.
+
+The group's consumer reads forward; recovery needs the rest: an open range again, the newest rows of `applied`, where a
+log starts and ends. Each is one or a few requests without any state here, so any number of partitions share one
+connection. Records of aborted transactions are never seen. The price: requests are built by hand, as aiokafka's
+fetcher builds them.
+
+An end is the fetch's own high watermark (stable offset), since the embedded broker's ListOffsets is wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from streams.protocol.ports import SinkDown
+from streams.transport.aio import (
+    READ_COMMITTED,
+    AIOKafkaClient,
+    ConnectionGroup,
+    CoordinationType,
+    DescribeConfigsRequest,
+    FetchRequest,
+    KafkaError,
+    NodeNotReadyError,
+    OffsetRequest,
+    TopicPartition,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
+from streams.transport.link import Link
+from streams.transport.records import Fetched, Record, unread
+from streams.transport.requests import StableOffsetRequest, TopicsRequest
+
+EARLIEST, LATEST = -2, -1
+CHUNK_BYTES = 4_000_000
+PATIENCE_S = 30.0
+BACKOFF_S = 0.05
+FETCH_WAIT_MS = 2  # of a fetch where nothing is; the embedded broker answers none at all to one that does not wait
+BROKER_RESOURCE = 4
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class TopicFacts:
+    """A topic as the brokers know it now. Made anew, it has another id."""
+
+    id: str
+    partitions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What one fetch gave: records, the position after them, and the end of what may be read."""
+
+    records: list[Record]
+    position: int
+    end: int
+
+
+class LogReader:
+    """Stateless reads. Every method waits for the broker at most `patience_s`, then raises SinkDown."""
+
+    def __init__(self, link: Link, *, patience_s: float = PATIENCE_S, client_id: str = "headrace-reader") -> None:
+        self._link = link
+        self._patience_s = patience_s
+        self._client_id = client_id
+        self._client: AIOKafkaClient | None = None
+        self._connecting = asyncio.Lock()
+
+    async def stop(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def cluster(self) -> str:
+        """The cluster's id: what tells the embedded broker from the others."""
+        return str((await self._retry("the cluster's id", lambda: self._any_node(TopicsRequest([])))).cluster_id)
+
+    async def topics(self, names: Iterable[str]) -> dict[str, TopicFacts]:
+        """Those of the topics that exist."""
+        wanted = sorted(names)
+        reply = await self._retry("the topics", lambda: self._any_node(TopicsRequest(wanted)))
+        return {
+            topic: TopicFacts(topic_id.hex(), len(partitions))
+            for error, topic, topic_id, _, partitions, _, _ in reply.topics
+            if error == 0
+        }
+
+    async def broker_settings(self, names: Iterable[str]) -> Mapping[str, str]:
+        """Settings of one broker; empty where we may not ask."""
+        return await self._retry("the broker's settings", lambda: self._describe_broker(sorted(names)))
+
+    async def committed(self, group: str, topic: str, partition: int) -> int | None:
+        """The group's committed offset, after any transaction over it is settled; None where there is none."""
+        what = f"the committed offset of {topic}/{partition}"
+        return await self._retry(what, lambda: self._committed(group, topic, partition))
+
+    async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """The first offset that the log still holds, and the offset of the next record to come."""
+        start = await self._offset(topic, partition, EARLIEST)
+        guess = await self._offset(topic, partition, LATEST)
+        chunk = await self.fetch(topic, partition, max(start, guess), max_bytes=1)
+        return start, max(start, chunk.end)
+
+    async def fetch(self, topic: str, partition: int, offset: int, *, max_bytes: int = CHUNK_BYTES) -> Chunk:
+        """What the log holds from `offset` on, at least one record where there is one."""
+        what = f"{topic}/{partition} from {offset}"
+        return await self._retry(what, lambda: self._fetch(topic, partition, offset, max_bytes))
+
+    async def read(self, topic: str, partition: int, first: int, last: int) -> list[Record]:
+        """Exactly the records of first..last that the log holds."""
+        start, end = await self.bounds(topic, partition)
+        position, found = max(first, start), list[Record]()
+        while position <= last and position < end:
+            chunk = await self.fetch(topic, partition, position)
+            if chunk.position <= position:
+                break
+            position, end = chunk.position, chunk.end
+            found += [record for record in chunk.records if record.offset <= last]
+        return found
+
+    async def backwards(self, topic: str, partition: int, *, step: int = 64) -> AsyncIterator[list[Record]]:
+        """The log from its end: stretches of records, the newest stretch first, each longer than the one before."""
+        start, end = await self.bounds(topic, partition)
+        while end > start:
+            begin = max(start, end - step)
+            yield await self.read(topic, partition, begin, end - 1)
+            end, step = begin, step * 4
+
+    async def _fetch(self, topic: str, partition: int, offset: int, max_bytes: int) -> Chunk:
+        request = FetchRequest(
+            FETCH_WAIT_MS, 1, CHUNK_BYTES, READ_COMMITTED, [(topic, [(partition, offset, max_bytes)])]
+        )
+        reply = await self._leader(topic, partition, request)
+        ((_, ((_, error, highwater, stable, _, aborted, *_, raw),)),) = reply.topics
+        if error:
+            raise for_code(error)(f"{topic}/{partition} at {offset}")
+        fetched = Fetched(unread(raw, topic, partition, offset, aborted, READ_COMMITTED))
+        end = stable if stable >= 0 else highwater
+        return Chunk(fetched.take(2**31), fetched.end, end)
+
+    async def _offset(self, topic: str, partition: int, when: int) -> int:
+        async def ask() -> int:
+            reply = await self._leader(
+                topic, partition, OffsetRequest(-1, READ_COMMITTED, [(topic, [(partition, when)])])
+            )
+            ((_, ((_, error, *found),)),) = reply.topics
+            if error:
+                raise for_code(error)(f"{topic}/{partition}")
+            return int(found[-1])
+
+        return await self._retry(f"the bounds of {topic}/{partition}", ask)
+
+    async def _committed(self, group: str, topic: str, partition: int) -> int | None:
+        client = await self._connected()
+        node = await client.coordinator_lookup(CoordinationType.GROUP, group)
+        reply = await client.send(
+            node, StableOffsetRequest(group, topic, partition), group=ConnectionGroup.COORDINATION
+        )
+        ((_, ((_, offset, _, _, partition_error, _),), _),) = reply.topics
+        if error := reply.error_code or partition_error:
+            raise for_code(error)(f"group {group}, {topic}/{partition}")
+        return int(offset) if offset >= 0 else None
+
+    async def _describe_broker(self, names: list[str]) -> Mapping[str, str]:
+        client = await self._connected()
+        node = client.get_random_node()
+        reply = await client.send(node, DescribeConfigsRequest([(BROKER_RESOURCE, str(node), names)]))
+        ((error, _, _, _, entries, *_),) = reply.resources
+        return {} if error else {entry[0]: entry[1] for entry in entries if entry[1] is not None}
+
+    async def _any_node(self, request: Any) -> Any:
+        client = await self._connected()
+        return await client.send(client.get_random_node(), request)
+
+    async def _leader(self, topic: str, partition: int, request: Any) -> Any:
+        client = await self._connected()
+        tp = TopicPartition(topic, partition)
+        node = client.cluster.leader_for_partition(tp)
+        if node is None or node < 0:
+            await client.add_topic(topic)
+            await client.force_metadata_update()
+            node = client.cluster.leader_for_partition(tp)
+        if node is None or node < 0:
+            raise UnknownTopicOrPartitionError(str(tp))
+        return await client.send(node, request)
+
+    async def _connected(self) -> AIOKafkaClient:
+        async with self._connecting:
+            if self._client is None:
+                client = AIOKafkaClient(client_id=self._client_id, **self._link.client())
+                try:
+                    await client.bootstrap()
+                except BaseException:
+                    await client.close()
+                    raise
+                self._client = client
+            return self._client
+
+    async def _retry(self, what: str, ask: Callable[[], Awaitable[T]]) -> T:
+        """Asks until there is an answer: what a broker says that starts, stops or moves is passed over."""
+        deadline, backoff_s = time.monotonic() + self._patience_s, BACKOFF_S
+        while True:
+            try:
+                return await ask()
+            except (TimeoutError, KafkaError, OSError) as error:
+                if isinstance(error, KafkaError) and not _passing(error):
+                    raise
+                if time.monotonic() + backoff_s > deadline:
+                    raise SinkDown(
+                        f"{what}: the brokers at {self._link.brokers} have not answered for {self._patience_s:.0f} s "
+                        f"({error!r}); check that they run and HEADRACE_KAFKA__BROKERS"
+                    ) from error
+            if self._client is not None:
+                self._client.force_metadata_update()
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(1.0, backoff_s * 2)
+
+
+def _passing(error: KafkaError) -> bool:
+    """Errors of an outage or a move, as opposed to ones that stay (no permission, an offset that is gone)."""
+    return bool(error.retriable) or type(error) is KafkaError or isinstance(error, NodeNotReadyError)
