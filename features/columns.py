@@ -62,7 +62,7 @@ def hash_ids(ids: Sequence[str | None]) -> Ints:
     """(n,) ids -> (n,) hashes of 30 bits, 1 or more; 0 for None."""
     digests = [_NOBODY if text is None else xxh3_64_digest(text.encode()) for text in ids]
     hashed = np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
-    low = np.maximum(hashed & np.uint64(HASH_MASK), np.uint64(1)).astype(np.int64)
+    low: Ints = np.maximum(hashed & np.uint64(HASH_MASK), np.uint64(1)).astype(np.int64)
     low[hashed == 0] = 0
     return low
 

@@ -44,7 +44,7 @@ ANY_KIND = 0xFF
 
 @dataclass(frozen=True)
 class Window:
-    """`tiles` tiles of `tile_ms`, the open one included; `tiles` = 0: everything ever seen (see `EVER`).
+    """`tiles` tiles of `tile_ms`, the open one included; `tiles` = 0: everything ever seen (see `ever`).
 
     `aggregates` None: those of the group.
     """
@@ -86,6 +86,7 @@ WINDOW_24H = Window("24h", HOUR_MS, 24)
 WINDOW_7D = Window("7d", 6 * HOUR_MS, 28)
 WINDOW_30D = Window("30d", DAY_MS, 30)
 
+EVER_NAME = "ever"
 DEFAULT_WINDOWS = (WINDOW_10M, WINDOW_1H, WINDOW_24H, WINDOW_7D, WINDOW_30D)
 DEFAULT_DISTINCT = (WINDOW_1H, WINDOW_24H, WINDOW_7D)
 DEFAULT_AGGREGATES: tuple[Aggregate, ...] = ("count", "sum", "mean", "max", "spread")
@@ -93,7 +94,7 @@ DEFAULT_AGGREGATES: tuple[Aggregate, ...] = ("count", "sum", "mean", "max", "spr
 
 def ever(*aggregates: Aggregate) -> Window:
     """A window without a start, for groups with `forever`: as old as the bag, which expires when nobody touches it."""
-    return Window("ever", 0, 0, aggregates or None)
+    return Window(EVER_NAME, 0, 0, aggregates or None)
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class Group:
     def columns(self) -> tuple[str, ...]:
         """Names of what `fold` gives, in its order: windows, then counterparties, then recency."""
         names = [_named(self.name, agg, window) for window in self.windows for agg in self.of(window)]
-        names += [f"{self.name}_distinct_{other}s_{w.name}" for other in self.others for w in self.distinct]
+        names += [_named(self.name, f"distinct_{other}s", w) for other in self.others for w in self.distinct]
         if self.recency:
             names += [f"{self.name}_since_last_s", f"{self.name}_since_first_s"]
         return tuple(names)
@@ -191,7 +192,7 @@ class Group:
         return repr((*parts, self.grace_ms, self.forever, extra, self.money))
 
 
-def _named(group: str, aggregate: Aggregate, window: Window) -> str:
+def _named(group: str, aggregate: str, window: Window) -> str:
     return f"{group}_{aggregate}_{window.name}" if window.name else f"{group}_{aggregate}"
 
 

@@ -1,0 +1,52 @@
+"""Builders: small groups, events and bags, with everything that does not matter filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from features.bag import ENTRY_WORDS
+from features.compact import compact
+from features.entry import Own
+from features.group import Group, Window
+from features.logscale import place
+from features.payload import payloads
+
+SECONDS = (Window("10s", 1_000, 10), Window("1m", 10_000, 6))
+
+
+def group(**changes: object) -> Group:
+    """Two windows, no counterparties."""
+    given: dict[str, object] = {"name": "g", "layout": 1, "entity": "who", "windows": SECONDS, "distinct": ()}
+    return Group(**{**given, **changes})  # type: ignore[arg-type]  # a builder takes any field by name
+
+
+def own(
+    at: Sequence[int], amount: Sequence[int] | None = None, others: Sequence[Sequence[int]] = (), owner: int = 0
+) -> Own:
+    """Events of one entity; `others` per counterparty column."""
+    n = len(at)
+    amounts = np.array(amount if amount is not None else [100] * n, np.int64)
+    hashes = np.array(others, np.int64).reshape(len(others), n)
+    flags = np.ones(n, np.int64)
+    return Own(np.full(n, owner), np.array(at, np.int64), amounts, flags, place(amounts), hashes)
+
+
+def stamped(group: Group, events: Own, number: int = 1_000) -> bytes:
+    """The bag after one range of these events."""
+    entries = payloads(group, events, 1)[0]
+    stamp = number.to_bytes(8, "big")
+    return b"".join(stamp + entries[i : i + 32] for i in range(0, len(entries), 32))
+
+
+def compacted(group: Group, bag: bytes, limit: int = 1 << 62) -> bytes:
+    done = compact(group, [bag], np.array([limit], np.uint64))[0]
+    return bag if done is None else done.replacement + bag[len(done.prefix) :]
+
+
+def limits(*numbers: int) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+    return np.array(numbers, np.uint64)
+
+
+ENTRY_BYTES = ENTRY_WORDS * 8
