@@ -18,6 +18,7 @@ import numpy.typing as npt
 from features.columns import Columns, Ints
 from features.definitions import Outputs, Scored
 from models.decide import Decided, Unusual, unusual_sessions
+from schemas.deadletters import headers_of
 from schemas.decisions import (
     Anomaly,
     Decision,
@@ -38,7 +39,6 @@ from streams.transport.records import Record
 
 Floats2d = npt.NDArray[np.float64]
 REMEMBERED_SESSIONS = 100_000
-DLQ_HEADERS = ("dlq-reason", "dlq-path", "dlq-detail", "dlq-topic", "dlq-partition", "dlq-offset", "dlq-attempt")
 OF_VERDICT = {
     Verdict.CONFLICT: Fault(DeadReason.CONFLICTING_ID, "$.event_id", "another record of this id had another payload"),
     Verdict.TOO_LATE: Fault(DeadReason.TOO_LATE, "$.event_time", "older than the longest window beside its record"),
@@ -216,25 +216,8 @@ class Writer:
                 continue
             fault = decoded.faults[place] if verdict == Verdict.DEAD else OF_VERDICT[verdict]
             out.dead[fault.reason] += 1
-            out.records.append(
-                Output(topic, record.key, record.value, self._dlq_headers(record, fault), record.offset, None)
-            )
-
-    def _dlq_headers(self, record: Record, fault: Fault) -> tuple[tuple[str, bytes], ...]:
-        """The record's own headers, then ours; an earlier attempt is counted on."""
-        kept = [(name, value or b"") for name, value in record.headers if name not in DLQ_HEADERS]
-        attempts = [value for name, value in record.headers if name == "dlq-attempt" and value and value.isdigit()]
-        attempt = int(attempts[-1]) if attempts else 0
-        ours = (
-            fault.reason.value,
-            fault.path,
-            fault.detail,
-            self.tp.topic,
-            self.tp.partition,
-            record.offset,
-            attempt + 1,
-        )
-        return (*kept, *((name, str(value).encode()) for name, value in zip(DLQ_HEADERS, ours, strict=True)))
+            headers = headers_of(fault, self.tp.topic, self.tp.partition, record.offset, record.headers)
+            out.records.append(Output(topic, record.key, record.value, headers, record.offset))
 
     def _records(
         self,

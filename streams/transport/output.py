@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-Headers = tuple[tuple[str, bytes], ...]
+Headers = tuple[tuple[str, bytes | None], ...]
 
 
 class Output(msgspec.Struct, frozen=True, gc=False):
