@@ -182,7 +182,7 @@ class Driver(Generic[R, P, O]):
                 self._since, self._published = committed, committed - 1
             self._opened = True
         args = (self._tp, self._store, self._source, self._sink)
-        learned = await learn(*args, self._published, self._config())
+        learned = await learn(*args, self._published, self._since, self._config())
         if learned is None:
             return
         self._tail = max(self._tail, learned.tail)

@@ -12,7 +12,7 @@ event. A record whose timestamp lies far ahead moves the clock for good: from th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,12 +52,16 @@ def _decoded(blob: bytes) -> Entries:
     return np.frombuffer(blob, ENTRY, offset=len(HEADER))
 
 
-def before_every_offset(blobs: Sequence[bytes], genesis: int) -> list[bytes]:
-    """The id log of a topic made anew: every id as if fresh just before `genesis`, in the old order."""
-    moved = [_decoded(blob).copy() for blob in blobs if blob]
-    for entries in moved:
-        entries["offset"] = genesis - 1
-    return [encode_ids(entries) for entries in moved]
+def before_every_offset(log: IdLog, genesis: int, limits: Limits) -> list[bytes]:
+    """The id log of a topic made anew: every id still in reach, as if fresh just before `genesis`, in the old order.
+
+    What is out of reach at the end of the old topic is dropped here and now: whether it was trimmed must not decide.
+    """
+    entries = decode_ids(log.blobs).copy()
+    oldest, oldest_s = log.position - limits.dedup_offsets, log.clock_s - limits.dedup_s
+    entries = entries[(entries["offset"] >= oldest) & (entries["clock_s"] >= oldest_s)]
+    entries["offset"] = genesis - 1
+    return [encode_ids(entries)] if len(entries) else []
 
 
 class _Generation:

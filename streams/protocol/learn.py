@@ -30,9 +30,9 @@ class Learned:
 
 
 async def learn(
-    tp: Tp, store: Store, source: Source[R], sink: Sink[O_contra], published: int, config: str
+    tp: Tp, store: Store, source: Source[R], sink: Sink[O_contra], published: int, since: int, config: str
 ) -> Learned | None:
-    """Asks; None where the store moved in between: ask again."""
+    """Asks; None where the store moved in between: ask again. `since` is exactly-once's committed offset, else 0."""
     reply = await store.begin(tp, None, 0, None, published, config, b"", -1)
     if isinstance(reply, Rebind):
         raise stops.rebind(tp, reply.known)
@@ -54,20 +54,23 @@ async def learn(
             return None
     if learned.place < start:
         raise stops.log_cut(tp, learned.place, start)
-    if learned.judged > end:
-        raise stops.log_short(tp, learned.judged, end)
+    if max(learned.judged, since) > end:
+        raise stops.log_short(tp, max(learned.judged, since), end)
     return learned
 
 
 async def _genesis(tp: Tp, store: Store, sink: Sink[O_contra], newest: Row | None, start: int) -> int:
-    """Where a partition begins that home has never heard of. Refused if anything says that it was worked on before."""
-    if newest is not None:
-        raise stops.empty_store(tp, f"`applied` holds a row up to offset {newest.last}")
-    committed = await sink.committed(tp)
-    if committed is not None and committed > start:
-        raise stops.empty_store(tp, f"offset {committed} is committed")
+    """Where a partition begins that home has never heard of. Refused if more than its first range was published."""
     standings = [standing for standing in await store.where(tp) if standing is not None]
     for standing in standings:
         if standing.topic_id != tp.topic_id:
             raise stops.rebind(tp, standing.topic_id)
-    return standings[0].genesis if standings else start
+    genesis = standings[0].genesis if standings else start
+    if newest is not None:
+        if newest.first != genesis:
+            raise stops.empty_store(tp, f"`applied` holds a row of {newest.first}..{newest.last}")
+        return genesis
+    committed = await sink.committed(tp)
+    if committed is not None and committed > start:
+        raise stops.empty_store(tp, f"offset {committed} is committed")
+    return genesis

@@ -1,7 +1,7 @@
 """The pulse of a range: whether the process stood still for so long that another owner may have taken over meanwhile.
 
-A beat after every step; two beats too far apart are a stall, however fast the rest was. Slow work in small steps (a long
-catch-up) is none. The price: one clock reading per step.
+A beat after every step; two beats too far apart are a stall, however fast the rest was. Slow work in small steps (a
+long catch-up) is none. The price: one clock reading per step.
 """
 
 from __future__ import annotations

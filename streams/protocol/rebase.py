@@ -8,18 +8,17 @@ again does no harm.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from streams.protocol import stops
 from streams.protocol.judge import before_every_offset
 from streams.protocol.places import home_shard
-from streams.protocol.ports import Standing, Store, Tp
+from streams.protocol.ports import IdLog, Limits, Standing, Store, Tp
 
 EVERY_OFFSET = 2**62
 
 
-async def rebase(tp: Tp, store: Store, start: int, *, abandon: bool = False) -> bool:
+async def rebase(tp: Tp, store: Store, start: int, limits: Limits, *, abandon: bool = False) -> bool:
     """Puts a partition on `tp.topic_id`, beginning at `start` (the new log's). True if anything had to be done.
 
     Idempotent. Raises `Stop` where the old topic is not applied everywhere, or has a range open; `abandon` closes that
@@ -31,29 +30,29 @@ async def rebase(tp: Tp, store: Store, start: int, *, abandon: bool = False) -> 
     if not old:
         return False
     genesis = next((s.genesis for s in standings if s is not None and s.topic_id == tp.topic_id), start)
-    end, ids = await _end(tp, store, standings[home], abandon=abandon)
+    end, log = await _end(tp, store, standings[home], abandon=abandon)
     for shard, standing in enumerate(standings):
         if standing is None:
             raise stops.not_applied(tp, shard, "no position", end)
         if shard in old and standing.position != end:
             raise stops.not_applied(tp, shard, f"offset {standing.position}", end)
     for shard in sorted(old, key=lambda shard: shard == home):
-        moved = before_every_offset(ids, genesis) if shard == home else None
+        moved = before_every_offset(log, genesis, limits) if log is not None and shard == home else None
         if not await store.rebase(tp, shard, old[shard], genesis, moved):
             raise stops.still_open(tp)
     return True
 
 
-async def _end(tp: Tp, store: Store, home: Standing | None, *, abandon: bool) -> tuple[int, Sequence[bytes]]:
-    """Where the old topic ended, and home's ids if home is still on it."""
+async def _end(tp: Tp, store: Store, home: Standing | None, *, abandon: bool) -> tuple[int, IdLog | None]:
+    """Where the old topic ended, and home's id log if home is still on it."""
     if home is None:
         raise stops.empty_store(tp, "other shards know it")
     if home.topic_id == tp.topic_id:
-        return (home.before[1] if home.before else home.genesis), ()
+        return (home.before[1] if home.before else home.genesis), None
     old = replace(tp, topic_id=home.topic_id)
     if abandon:
         await store.begin(old, None, 0, None, EVERY_OFFSET, "", b"", -1)
     ids = await store.ids(old)
     if ids is None:
         raise stops.empty_store(tp, "its home shard has taken ranges")
-    return ids.position, ids.blobs
+    return ids.position, ids

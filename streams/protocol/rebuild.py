@@ -1,8 +1,9 @@
 """Rebuild: the state of a partition again from its log, in silence.
 
-For a store that is empty or lost more than it can make good. Home judges anew and keeps the verdicts, every shard takes
-what it lacks; what it has it keeps, since positions make each step idempotent, so a rebuild that died is run again. Nothing
-is published: up to `upto` everything is out already. The price: the log must still hold the partition's first offset.
+For a store that is empty or lost more than it can make good. Home judges anew and keeps the verdicts, every shard
+takes what it lacks; what it has it keeps, since positions make each step idempotent, so a rebuild that died is run
+again. Nothing is published: up to `upto` everything is out already. The price: the log must still hold the partition's
+first offset.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from streams.protocol.ports import (
     O,
     Open,
     P,
+    Position,
     R,
     Rebind,
     ShardCall,
@@ -39,18 +41,22 @@ class Rebuild(Generic[R, P, O]):
     source: Source[R]
     work: Work[R, P, O]
     limits: Limits
+    config: str  # what a range is pinned to that the rebuild opens and dies before closing
     token: bytes
 
     async def run(self, upto: int) -> None:
-        """Takes genesis..upto again. `upto` is below the newest row's first: the outputs of that one may not be out.
+        """Takes genesis..upto again, and in any case what home has closed; an open range is left to the worker.
 
-        Returns early below a range that is open: that one is the worker's. Raises `Stop` where the log begins too late.
+        `upto` is below the newest row's first: the outputs of that one may not be out. Raises `Stop` where the log
+        begins too late.
         """
         reply = await self.store.begin(self.tp, None, 0, None, -1, "", b"", -1)
         if isinstance(reply, Rebind):
             raise stops.rebind(self.tp, reply.known)
         if isinstance(reply, Open):
-            upto = min(upto, reply.first - 1)
+            upto = reply.first - 1
+        elif isinstance(reply, Position):
+            upto = max(upto, reply.at - 1)
         genesis = await self._genesis()
         judge = Judge(self.limits)
         judge.load(None, genesis)
@@ -88,9 +94,9 @@ class Rebuild(Generic[R, P, O]):
         judge.accept(judged)
 
     async def _keep(self, at: int, genesis: int, judged: Judged) -> None:
-        """Home takes the range and closes it at once."""
+        """Home takes the range and closes it at once; if we die in between, its repeat says `recovered`."""
         begin, last = self.store.begin, judged.proposal.last
-        reply = await begin(self.tp, at, genesis, judged.proposal, -1, "", self.token, -1)
+        reply = await begin(self.tp, at, genesis, judged.proposal, -1, self.config, self.token, last)
         if not (isinstance(reply, Open) and reply.mine):
             raise stops.at_work(self.tp)
         await begin(self.tp, None, 0, None, last, "", b"", -1)

@@ -1,9 +1,10 @@
 """A range and the shards: each takes it once, gives its bags as they were, and is caught up alone where it lost its
 tail.
 
-A shard that stands elsewhere changes nothing and says where; the answer decides. Behind the range: it was rolled back, and
-takes what it lacks in silence, with the verdicts that home kept. Beyond it: either the range is closed and we are a zombie
-(home knows), or home was rolled back and not the shard. The price: each such case costs round trips, none of them in peace.
+A shard that stands elsewhere changes nothing and says where; the answer decides. Behind the range: it was rolled back,
+and takes what it lacks in silence, with the verdicts that home kept. Beyond it: either the range is closed and we are
+a zombie (home knows), or home was rolled back and not the shard. The price: each such case costs round trips, none of
+them in peace.
 """
 
 from __future__ import annotations

@@ -1,0 +1,415 @@
+"""A hostile world in which the real driver runs: one seed, one schedule.
+
+Workers die, stand still and come back, own the same partition at once; the store and the broker fail on either side of
+a call; shards are rolled back, one or all; the configuration changes; bags are compacted at any moment; topics are
+made anew. Then the faults stop, the world drains, and `promises` looks at what is left.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from streams.protocol.driver import Driver, Pace
+from streams.protocol.memory import Shard
+from streams.protocol.observer import Silent
+from streams.protocol.ports import Limits, SinkDown, Stop, StoreDown, Swap, Tp, Work
+from streams.protocol.rebase import rebase
+from streams.protocol.rebuild import Rebuild
+from tests.simulation.links import Published, SinkLink, SourceLink, StoreLink, Weather
+from tests.simulation.log import KEYS, START_MS, Partition, Record
+from tests.simulation.mutations import Mutation
+from tests.simulation.threads import STEP, Process, Thread
+from tests.simulation.work import Decision, SimWork, shard_of, squeeze
+
+STEP_US = 1000
+LAYOUT = (("orders", 0, True), ("orders", 1, True), ("clicks", 0, False))
+DRAIN_STEPS = 60_000
+
+
+class NoProgressError(AssertionError):
+    """P7: the faults stopped, the work did not go on."""
+
+
+@dataclass(slots=True)
+class Counts(Silent):
+    """What happened: the schedules must be hostile to mean anything."""
+
+    crashes: int = 0
+    zombies: int = 0
+    rollbacks: int = 0
+    remade: int = 0
+    rebuilds: int = 0
+    stops: int = 0
+    repeats: int = 0
+    catchups: int = 0
+    stalls: int = 0
+    orders: int = 0
+    steps: int = 0
+    holes: int = 0
+
+    def caught_up(self, tp: Tp, shard: int, first: int, last: int) -> None:  # noqa: ARG002
+        self.catchups += 1
+
+    def stalled(self, tp: Tp, seconds: float) -> None:  # noqa: ARG002
+        self.stalls += 1
+
+    def learned(self, tp: Tp, place: int, *, repeat: bool) -> None:  # noqa: ARG002
+        self.repeats += repeat
+
+
+@dataclass(slots=True, eq=False)
+class Duty:
+    """One driver at work in a process; a partition may have several, one of them rightful."""
+
+    partition: Partition
+    process: Process
+    driver: Driver[Record, Any, list[Decision]]
+    thread: Thread[None]
+    until: int | None = None  # a former owner is told to go at this step
+
+
+class World:
+    def __init__(self, rng: random.Random, mutation: Mutation, limits: Limits) -> None:
+        self.rng, self.mutation, self.limits = rng, mutation, limits
+        self.exactly_once = rng.random() < 0.4
+        self.rolls_back = rng.random() < 0.6
+        self.now = 0
+        self.config = "c0"
+        self.counts = Counts()
+        self.rolled_back = False
+        self.two_owners: set[Tp] = set()  # at the moment of a rollback
+        self.store = mutation.store(rng.choice((1, 2, 3, 3)), self.time_us, limits)
+        self.weather = Weather(rng)
+        self.partitions = [
+            Partition(Tp(topic, number, f"{topic}-a"), i, scored, limits, start=rng.choice((0, 0, 7)))
+            for i, (topic, number, scored) in enumerate(LAYOUT)
+        ]
+        self.past: list[Partition] = []
+        self.published: dict[Tp, Published] = {p.tp: Published() for p in self.partitions}
+        self.snapshots: list[tuple[Shard, ...]] = [self.store.snapshot()]
+        self.processes = [Process(f"w{i}") for i in range(rng.choice((2, 3)))]
+        self.operator = Process("operator")
+        self.compactor = Process("compactor")
+        self.compactor.start(self._compact_for_ever())
+        self.duties: list[Duty] = []
+        self.ids: list[int] = []
+        self.most = rng.choice((2, 4, 8))
+        self.pace = Pace(rng.choice((0.1, 0.3, 3600.0)), chunk=rng.choice((2, 5, 50)), backoff_s=0.002)
+
+    def time_us(self) -> int:
+        return START_MS * 1000 + self.now * STEP_US
+
+    def clock(self) -> float:
+        return self.now * STEP_US / 1e6
+
+    def token(self) -> bytes:
+        return self.rng.randbytes(6)
+
+    async def sleep(self, seconds: float) -> None:
+        for _ in range(1 + int(self.rng.random() * min(seconds * 1e6 / STEP_US, 8))):
+            await STEP
+
+    # ---- owners
+
+    def employ(self, partition: Partition, process: Process) -> Duty:
+        """A new driver for a partition: its rightful owner from now on."""
+        tp = partition.tp
+        sink = SinkLink(
+            self.published[tp], self.weather, exactly_once=self.exactly_once, fence_first=self.mutation.fence_first
+        )
+        driver: Driver[Record, Any, list[Decision]] = Driver(
+            tp,
+            StoreLink(self.store, self.weather, lambda: self.now),
+            SourceLink(partition, self.rng, self.most),
+            sink,
+            SimWork(partition, self.store.shards, self.rng),
+            lambda: self.config,
+            limits=self.limits,
+            pace=self.pace,
+            observer=self.counts,
+            sleep=self.sleep,
+            clock=self.clock,
+            token=self.token,
+            start=process.start,
+            safety=self.mutation.safety,
+        )
+        duty = Duty(partition, process, driver, process.start(driver.run()))
+        self.duties.append(duty)
+        return duty
+
+    def dismiss(self, duty: Duty) -> None:
+        duty.thread.cancel()
+        self.duties.remove(duty)
+
+    def rightful(self, partition: Partition) -> Duty | None:
+        return next((d for d in self.duties if d.partition is partition and d.until is None), None)
+
+    def staff(self) -> None:
+        """Sees to it that each partition has a rightful owner, and that nobody outstays the time given."""
+        for duty in list(self.duties):
+            if duty not in self.duties:
+                continue  # dismissed by the operator meanwhile
+            if duty.thread.done:
+                self._ended(duty)
+            elif duty.until is not None and self.now >= duty.until:
+                self.dismiss(duty)
+        for partition in self.partitions:
+            if self.rightful(partition) is None and not self.operator.threads:
+                awake = [p for p in self.processes if p.paused_until <= self.now]
+                if awake:
+                    self.employ(partition, self.rng.choice(awake))
+        self.operator.threads = [thread for thread in self.operator.threads if not thread.done]
+
+    def _ended(self, duty: Duty) -> None:
+        self.duties.remove(duty)
+        error = duty.thread.error
+        if isinstance(error, Stop) and duty.until is None and duty.partition in self.partitions:
+            self.counts.stops += 1
+            self._operate(duty.partition, str(error))
+
+    def _operate(self, partition: Partition, remedy: str) -> None:
+        """The person on duty: stops the workers of the partition and runs the command that the message names."""
+        for duty in [d for d in self.duties if d.partition is partition or d.partition.tp.topic == partition.tp.topic]:
+            self.dismiss(duty)
+        if "state rebase" in remedy:
+            self.operator.start(self._persist(lambda: self._rebase(partition)))
+        elif "state rebuild" in remedy:
+            self.counts.rebuilds += 1
+            self.operator.start(self._persist(lambda: self._rebuild(partition)))
+        else:
+            raise AssertionError(f"a stop without a remedy: {remedy}")
+
+    async def _persist(self, command: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Runs a command again until it is through."""
+        for _ in range(200):
+            try:
+                await command()
+                return
+            except (StoreDown, SinkDown, Stop):
+                await self.sleep(0.01)
+        raise NoProgressError("the operator gave up")
+
+    async def _rebase(self, partition: Partition) -> None:
+        link = StoreLink(self.store, self.weather, lambda: self.now)
+        await rebase(partition.tp, link, partition.start, self.limits)
+
+    async def _rebuild(self, partition: Partition) -> None:
+        published = self.published[partition.tp]
+        upto = published.rows[-1].first - 1 if published.rows else -1
+        if self.exactly_once:
+            upto = (published.committed or 0) - 1
+        link = StoreLink(self.store, self.weather, lambda: self.now)
+        source = SourceLink(partition, self.rng, self.most)
+        work: Work[Record, Any, list[Decision]] = SimWork(partition, self.store.shards, self.rng)
+        await Rebuild(partition.tp, link, source, work, self.limits, self.config, self.token()).run(upto)
+
+    # ---- the schedule
+
+    def move(self) -> None:
+        """One step of one thread."""
+        self.now += 1
+        self.counts.steps += 1
+        ready = [
+            thread
+            for process in (*self.processes, self.operator, self.compactor)
+            if process.paused_until <= self.now
+            for thread in process.threads
+            if thread.ready
+        ]
+        if ready:
+            self.rng.choice(ready).step()
+        if self.now % 16 == 0:
+            for process in self.processes:
+                process.threads = [thread for thread in process.threads if not thread.done]
+
+    def faults(self, steps: int) -> None:
+        """The hostile part."""
+        rng = self.rng
+        self.weather.store, self.weather.sink = rng.choice((0.0, 0.003, 0.02)), rng.choice((0.0, 0.003, 0.02))
+        hostility = rng.choice((0.01, 0.04, 0.1))
+        for _ in range(steps):
+            self.staff()
+            if rng.random() < hostility:
+                rng.choice(self._mischief())()
+            self.move()
+        self.weather.clear()
+
+    def _mischief(self) -> list[Callable[[], None]]:
+        often = [
+            self.crash,
+            self.crash,
+            self.pause,
+            self.pause,
+            self.second_owner,
+            self.hand_over,
+            self.grow,
+            self.grow,
+        ]
+        often += [self.snapshot, self.snapshot, self.reconfigure, self.outage]
+        return [*often, self.roll_back, self.roll_back] if self.rolls_back else often
+
+    def crash(self) -> None:
+        process = self.rng.choice(self.processes)
+        self.counts.crashes += 1
+        process.kill()
+        process.paused_until = self.now + self.rng.choice((0, 5, 60))
+        self.duties = [duty for duty in self.duties if duty.process is not process]
+
+    def pause(self) -> None:
+        """A process stands still; usually its partitions are given away meanwhile, and it wakes without knowing."""
+        process = self.rng.choice(self.processes)
+        process.paused_until = max(process.paused_until, self.now + self.rng.choice((3, 40, 150, 400)))
+        if self.rng.random() < 0.7:
+            self._replace([duty for duty in self.duties if duty.process is process], process.paused_until)
+
+    def second_owner(self) -> None:
+        """A partition is given to another process while its owner works on."""
+        owners = [duty for duty in self.duties if duty.until is None]
+        if owners:
+            self._replace([self.rng.choice(owners)], self.now)
+
+    def _replace(self, duties: list[Duty], since: int) -> None:
+        for duty in duties:
+            if duty.until is None:
+                self.counts.zombies += 1
+                duty.until = since + self.rng.choice((1, 20, 100, 300))
+
+    def hand_over(self) -> None:
+        """A clean rebalance: the old owner is gone before the new one comes."""
+        if self.duties:
+            self.dismiss(self.rng.choice(self.duties))
+
+    def grow(self) -> None:
+        self.rng.choice(self.partitions).grow(self.rng, self.ids, self.rng.randint(1, 8))
+
+    def reconfigure(self) -> None:
+        self.config = f"c{self.rng.randint(0, 9)}"
+
+    def outage(self) -> None:
+        self.weather.store_down_until = self.now + self.rng.choice((3, 30))
+
+    def snapshot(self) -> None:
+        self.snapshots.append(self.store.snapshot())
+        del self.snapshots[1:-8]
+
+    def roll_back(self) -> None:
+        """A shard, some or all come back as they once were; each alone or all at one moment."""
+        self.counts.rollbacks += 1
+        self.rolled_back = True
+        snapshots = self.snapshots if self.rng.random() < 0.15 else (self.snapshots[1:] or self.snapshots)
+        shards = range(self.store.shards)
+        some = list(shards) if self.rng.random() < 0.4 else self.rng.sample(shards, self.rng.randint(1, len(shards)))
+        moment = self.rng.choice(snapshots)
+        for shard in some:
+            self.store.restore(moment if self.rng.random() < 0.6 else self.rng.choice(snapshots), [shard])
+        for partition in self.partitions:
+            if sum(duty.partition is partition for duty in self.duties) > 1:
+                self.two_owners.add(partition.tp)
+
+    async def _compact_for_ever(self) -> None:
+        """Compacts any bag at any moment, from a reading that may be old by then, as far as the store lets it."""
+        while True:
+            for _ in range(self.rng.randint(1, 30)):
+                await STEP
+            key = self.rng.choice(KEYS)
+            shard = shard_of(key, self.store.shards)
+            squeezed = squeeze(self.store.shard(shard).bags.get(key, b""), 2**63, self.rng)
+            for _ in range(self.rng.randint(0, 60)):
+                await STEP
+            if squeezed is not None:
+                self.store.swap_one(Swap(shard, key, *squeezed))
+
+    # ---- calm
+
+    def drain(self) -> None:
+        """No more faults: everything must come to rest."""
+        for process in self.processes:
+            process.paused_until = 0
+        for duty in self.duties:
+            if duty.until is not None:
+                duty.until = self.now + self.rng.choice((1, 100))
+        for step in range(DRAIN_STEPS):
+            self.staff()
+            self.move()
+            if step % 64 == 0 and self.at_rest():
+                return
+        raise NoProgressError(f"P7: after {DRAIN_STEPS} calm steps: {[self._standing(p) for p in self.partitions]}")
+
+    def at_rest(self) -> bool:
+        if self.operator.threads or any(duty.until is not None for duty in self.duties):
+            return False
+        return all(self._rests(partition) for partition in self.partitions)
+
+    def _rests(self, partition: Partition) -> bool:
+        if not partition.records:
+            return True
+        positions, open_ = self._standing(partition)
+        return not open_ and set(positions) == {partition.end}
+
+    def _standing(self, partition: Partition) -> tuple[list[int], bool]:
+        key = (partition.tp.topic, partition.tp.partition)
+        home = self.store.home(partition.tp)
+        if home is None or home.topic_id != partition.tp.topic_id:
+            return [], True
+        held = [self.store.shard(shard).held.get(key) for shard in range(self.store.shards)]
+        positions = [h.position if h is not None and h.topic_id == partition.tp.topic_id else -1 for h in held]
+        return [home.position, *positions], home.open is not None
+
+    def end(self) -> None:
+        for process in (*self.processes, self.operator, self.compactor):
+            process.kill()
+
+    def remake(self) -> None:
+        """Topics are deleted and made anew: other ids, other offsets, some of the old events again. The state stays."""
+        self.counts.remade += 1
+        topic = self.rng.choice(("orders", "clicks"))
+        for duty in list(self.duties):
+            if duty.partition.tp.topic == topic and self.rng.random() < 0.5:
+                self.dismiss(duty)
+        for index, old in enumerate(self.partitions):
+            if old.tp.topic != topic:
+                continue
+            left, clock_s = old.left_behind()
+            tp = Tp(topic, old.tp.partition, f"{topic}-b")
+            start = self.rng.choice((0, 3, old.end + 5))
+            new = Partition(tp, old.number + 100, old.scored, self.limits, [], start, left, clock_s)
+            new.grow(self.rng, self.ids, self.rng.randint(0, 6))
+            self.past.append(old)
+            self.partitions[index] = new
+            self.published[tp] = Published()
+        for duty in self.duties:
+            if duty.partition in self.past:
+                duty.until = self.now + self.rng.choice((1, 100))
+        self.snapshots = [self.store.snapshot()] * 2
+
+
+def build(rng: random.Random, mutation: Mutation) -> World:
+    """A world of this seed's choosing."""
+    limits = Limits(
+        dedup_offsets=rng.choice((6, 15, 1000)),
+        dedup_s=rng.choice((8, 60, 10_000)),
+        late_ms=10_000_000,
+        future_ms=5_000_000,
+        verdict_offsets=rng.choice((12, 10_000, 10_000, 10_000)),
+    )
+    world = World(rng, mutation, limits)
+    for partition in world.partitions:
+        partition.grow(rng, world.ids, rng.randint(5, 20))
+    return world
+
+
+def live(world: World) -> World:
+    """Faults, calm, and for some worlds a topic made anew and the same again."""
+    try:
+        world.faults(world.rng.choice((200, 500, 900)))
+        world.drain()
+        if world.rng.random() < 0.25:
+            world.remake()
+            world.faults(world.rng.choice((100, 400)))
+            world.drain()
+    finally:
+        world.end()
+    return world
