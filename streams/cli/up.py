@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-if TYPE_CHECKING:
-    from streams.embedded.processes import Children
-    from streams.embedded.services import Services
-    from streams.embedded.supervisor import Supervisor
-
 PORT = click.IntRange(1, 65535)
 LOOK_S = 0.1
-WORKER_START_S = 60.0
-WORKER_END_S = 15.0
 
 
 @click.command("up")
@@ -27,7 +20,7 @@ WORKER_END_S = 15.0
 @click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Work in this folder and leave it.")
 def command(
     workers: int, kafka_port: int | None, store_port: int | None, metrics_port: int | None, keep: Path | None
-) -> int:
+) -> None:
     """Start broker, store, topics and workers; stop them all on Ctrl-C.
 
     Broker and store are embedded unless HEADRACE_KAFKA__BROKERS or HEADRACE_REDIS__URL names a real one. A worker that
@@ -36,83 +29,13 @@ def command(
     from streams.embedded.ending import ended_by_signals
     from streams.embedded.kept import claim
     from streams.embedded.processes import Children
-    from streams.embedded.services import start_services
-    from streams.embedded.supervisor import Supervisor
+    from streams.embedded.stack import Ports, running
 
-    with ended_by_signals(), claim(keep), Children(keep) as children:
-        services = start_services(children, kafka_port, store_port)
-        supervisor = Supervisor(_tell)
-        if services.store is not None:
-            supervisor.add("the store", services.store.start_again, child=services.store.child, always=True)
-        try:
-            ports = _start_workers(services, supervisor, workers, metrics_port)
-            _print_table(services, ports, children, kept=keep is not None)
-            _watch(services, supervisor)
-        finally:
-            supervisor.stop(WORKER_END_S)
-    return 0
-
-
-def _start_workers(services: Services, supervisor: Supervisor, workers: int, metrics_port: int | None) -> list[int]:
-    """Starts all, then waits until each serves its metrics; the ports, by slot."""
-    from streams.embedded.processes import free_port, is_free, is_open, wait_until
-    from streams.embedded.services import USUAL_METRICS_PORT
-
-    ports = [(metrics_port or USUAL_METRICS_PORT) + slot for slot in range(workers)]
-    if metrics_port is None:
-        ports = [port if is_free(port) else free_port() for port in ports]
-    started = [
-        supervisor.add(f"worker {slot}", partial(services.start_worker, slot, port)) for slot, port in enumerate(ports)
-    ]
-    for service, port in zip(started, ports, strict=True):
-        wait_until(partial(is_open, port), service.child, WORKER_START_S)
-    return ports
-
-
-def _watch(services: Services, supervisor: Supervisor) -> NoReturn:
-    """Until a signal ends us, or the broker's death does."""
-    import time
-
-    from streams.embedded.processes import StartError
-    from streams.embedded.supervisor import reason
-
-    while True:
-        supervisor.look()
-        if services.broker is not None and (code := services.broker.child.poll()) is not None:
-            raise StartError(
-                f"the embedded broker has ended ({reason(code)}) and its logs, kept in memory, are lost: "
-                "start again, or use Apache Kafka, which keeps them (HEADRACE_KAFKA__BROKERS)"
-            )
-        time.sleep(LOOK_S)
-
-
-def _print_table(services: Services, metrics_ports: list[int], children: Children, *, kept: bool) -> None:
-    settings = services.settings
-    rows = [
-        ("broker", settings.kafka.brokers, "embedded, in memory" if services.broker else "HEADRACE_KAFKA__BROKERS"),
-        ("store", settings.redis.shown, "embedded" if services.store else "HEADRACE_REDIS__URL"),
-        *((f"worker {slot}", f"http://127.0.0.1:{port}/metrics", "") for slot, port in enumerate(metrics_ports)),
-        ("files", str(children.folder), "kept" if kept else "removed at the end"),
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    for what, address, note in rows:
-        click.echo(f"{what:<{widths[0]}}  {address:<{widths[1]}}  {note}".rstrip())
-    _print_hint(services)
-
-
-def _print_hint(services: Services) -> None:
-    """What to tell other terminals: nothing where the usual ports are in use, for those are the settings' defaults."""
-    from streams.embedded.services import USUAL_BROKER_PORT, USUAL_STORE_PORT
-
-    lines = []
-    if services.broker is not None and services.broker.port != USUAL_BROKER_PORT:
-        lines.append(f"export HEADRACE_KAFKA__BROKERS={services.broker.address}")
-    if services.store is not None and services.store.port != USUAL_STORE_PORT:
-        lines.append(f"export HEADRACE_REDIS__URL={services.store.url}")
-    if lines:
-        click.echo("\nThe usual ports are taken. For headrace in another terminal:\n  " + "\n  ".join(lines))
-    click.echo("\nCtrl-C ends it all.")
-
-
-def _tell(line: str) -> None:
-    click.echo(line, err=True)
+    ports = Ports(kafka_port, store_port, metrics_port)
+    tell = partial(click.echo, err=True)
+    with ended_by_signals(), claim(keep), Children(keep) as children, running(children, workers, ports, tell) as stack:
+        stack.wait_for_workers()
+        click.echo("\n".join([*stack.table(kept=keep is not None), "", "Ctrl-C ends it all."]))
+        while True:
+            stack.look()
+            time.sleep(LOOK_S)

@@ -7,6 +7,7 @@ ignored. The price: it can be raised anywhere. What was being started at that ve
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,13 +17,24 @@ from typing import NoReturn
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Ended(BaseException):
-    """The user, the system or the terminal has told us to end."""
+class Ended(KeyboardInterrupt):
+    """The user, the system or the terminal has told us to end. asyncio swallows any other kind in a callback."""
+
+
+def ignore_signals() -> None:
+    """From now on the three change nothing: what is under way ends by itself."""
+    for number in NUMBERS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Within a running loop: the three set `stop` instead of raising; when the loop ends, so does that."""
+    for number in NUMBERS:
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - the signature of a handler
-    for each in NUMBERS:
-        signal.signal(each, signal.SIG_IGN)
+    ignore_signals()
     raise Ended(signal.Signals(number).name)
 
 

@@ -1,0 +1,103 @@
+"""Services and workers as one thing: started together, looked after together, told in one table, ended together.
+
+`headrace up` and `headrace demo` are this and a way to wait. The price of an embedded broker shows here: when it dies
+its logs are gone, so nothing that stands on them can go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from streams.embedded.processes import LOCALHOST, Children, StartError, free_port, is_free, is_open, wait_until
+from streams.embedded.services import USUAL_BROKER_PORT, USUAL_METRICS_PORT, USUAL_STORE_PORT, Services, start_services
+from streams.embedded.supervisor import Supervisor, reason
+
+WORKER_START_S = 60.0
+WORKER_END_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the user asked for; None: the usual one, or any that is free."""
+
+    broker: int | None = None
+    store: int | None = None
+    metrics: int | None = None  # of worker 0; the next one has the next
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """All that runs; `metrics_ports` by the workers' slots."""
+
+    services: Services
+    supervisor: Supervisor
+    metrics_ports: list[int]
+
+    def look(self) -> None:
+        """Starts again what has ended. Raises StartError where that cannot help: the embedded broker is gone."""
+        self.supervisor.look()
+        broker = self.services.broker
+        if broker is not None and (code := broker.child.poll()) is not None:
+            raise StartError(
+                f"the embedded broker has ended ({reason(code)}) and its logs, kept in memory, are lost: "
+                "start again, or use Apache Kafka, which keeps them (HEADRACE_KAFKA__BROKERS)"
+            )
+
+    def wait_for_workers(self) -> None:
+        """Returns when each serves its metrics; raises StartError where one ends first."""
+        workers = [service for service in self.supervisor.services if service.name.startswith("worker")]
+        for worker, port in zip(workers, self.metrics_ports, strict=True):
+            wait_until(partial(is_open, port), worker.child, WORKER_START_S)
+
+    def table(self, *, kept: bool = False) -> list[str]:
+        """Every address, a line each, and what another terminal must be told where the ports are not the usual ones."""
+        services, settings = self.services, self.services.settings
+        rows = [
+            ("broker", settings.kafka.brokers, "embedded, in memory" if services.broker else "HEADRACE_KAFKA__BROKERS"),
+            ("store", settings.redis.shown, "embedded" if services.store else "HEADRACE_REDIS__URL"),
+            *(
+                (f"worker {slot}", f"http://{LOCALHOST}:{port}/metrics", "metrics")
+                for slot, port in enumerate(self.metrics_ports)
+            ),
+            ("files", str(services.children.folder), "kept" if kept else "removed at the end"),
+        ]
+        widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+        return [f"{what:<{widths[0]}}  {address:<{widths[1]}}  {note}" for what, address, note in rows] + self._hint()
+
+    def _hint(self) -> list[str]:
+        """The usual ports are the settings' defaults: where they are in use, another terminal need not be told."""
+        broker, store = self.services.broker, self.services.store
+        lines = []
+        if broker is not None and broker.port != USUAL_BROKER_PORT:
+            lines.append(f"  export HEADRACE_KAFKA__BROKERS={broker.address}")
+        if store is not None and store.port != USUAL_STORE_PORT:
+            lines.append(f"  export HEADRACE_REDIS__URL={store.url}")
+        return ["", "These are not the usual ports. For headrace in another terminal:", *lines] if lines else []
+
+
+@contextmanager
+def running(children: Children, workers: int, ports: Ports, tell: Callable[[str], None]) -> Iterator[Stack]:
+    """Starts everything; leaving the context ends the workers, and leaving that of `children` the services.
+
+    Workers have been started, not waited for. `tell` gets a line when something is started again.
+    """
+    services = start_services(children, ports.broker, ports.store)
+    supervisor = Supervisor(tell)
+    if services.store is not None:
+        supervisor.add("the store", services.store.start_again, child=services.store.child, always=True)
+    try:
+        yield Stack(services, supervisor, _start_workers(services, supervisor, workers, ports.metrics))
+    finally:
+        supervisor.stop(WORKER_END_S)
+
+
+def _start_workers(services: Services, supervisor: Supervisor, workers: int, metrics: int | None) -> list[int]:
+    ports = [(metrics or USUAL_METRICS_PORT) + slot for slot in range(workers)]
+    if metrics is None:
+        ports = [port if is_free(port) else free_port() for port in ports]
+    for slot, port in enumerate(ports):
+        supervisor.add(f"worker {slot}", partial(services.start_worker, slot, port))
+    return ports
