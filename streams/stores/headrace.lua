@@ -4,8 +4,8 @@
 -- The store appends and compares; it computes no feature and knows no formula. Every function is one atomic step in one
 -- shard: all its keys carry the shard's hash tag {n}, so the same calls run on one node and on a cluster.
 --
---   {n}:at             hash, partition -> what this shard has of it: genesis, position, note of the last range applied
---   {n}:number         the shard's number, stamped on entries; never used twice
+--   {n}:at             hash, partition -> what this shard has of it: genesis, position, note of the last range applied;
+--                      and '' -> the shard's number, stamped on entries; never used twice
 --   {n}:home           hash, partition -> position, open range, depth of the logs; on the partition's home shard only
 --   {n}:ids:PART       stream, the ids of fresh records by range: the window that duplicates are judged against
 --   {n}:verdicts:PART  stream, the verdicts that are not fresh, as deep as a rollback may go
@@ -27,21 +27,26 @@ local AT, APPLIED = 0, 1 -- replies of apply, with REBIND
 local DAY_US = 86400000000
 local MOST_ARGUMENTS = 4000 -- Lua unpacks fewer than 8000 values at once
 local STAMP = 8 -- bytes
+local NUMBER = '' -- field of {n}:at; a partition's is never empty
 
 local function refuse(...)
   error(redis.error_reply('HEADRACE ' .. string.format(...)))
 end
 
-local function load(key, partition)
-  local packed = redis.call('HGET', key, partition)
+local function read(packed, key, partition)
   if not packed then
     return nil
   end
   local record = cmsgpack.unpack(packed)
   if record.v > FORMAT then
-    refuse('the record of %s in %s has format %d and this worker reads up to %d: start a newer headrace', partition, key, record.v, FORMAT)
+    local fault = 'the record of %s in %s has format %d and this worker reads up to %d: start a newer headrace'
+    refuse(fault, partition, key, record.v, FORMAT)
   end
   return record
+end
+
+local function load(key, partition)
+  return read(redis.call('HGET', key, partition), key, partition)
 end
 
 local function save(key, partition, record)
@@ -54,11 +59,9 @@ local function digits(number)
   return string.format('%.0f', number)
 end
 
-local function next_number(key)
+local function next_number(number)
   local now = redis.call('TIME')
-  local number = math.max((tonumber(redis.call('GET', key)) or 0) + 1, now[1] * 1000000 + now[2])
-  redis.call('SET', key, digits(number))
-  return number
+  return math.max((tonumber(number) or 0) + 1, now[1] * 1000000 + now[2])
 end
 
 -- HOME -------------------------------------------------------------------------------------------------------------------
@@ -176,9 +179,9 @@ end
 
 -- EVERY SHARD ------------------------------------------------------------------------------------------------------------
 
-local function read_bags(keys, from)
+local function read_bags(keys)
   local call, bags = redis.call, nil
-  for first = from, #keys, MOST_ARGUMENTS do
+  for first = 2, #keys, MOST_ARGUMENTS do
     local some = call('MGET', unpack(keys, first, math.min(first + MOST_ARGUMENTS - 1, #keys)))
     if bags then
       for i = 1, #some do
@@ -228,13 +231,13 @@ local function odd_ones(odd)
 end
 
 -- Appends to each bag its part of `payload`, stamped; returns the keys that were only read.
-local function append(keys, from, bags, number, ttls, usual, odd, payload)
+local function append(keys, bags, number, ttls, usual, odd, payload)
   local call, sub, peek = redis.call, string.sub, struct.unpack
   local stamp, day_ago, ttl_of = struct.pack('>I8', number), number - DAY_US, lives(ttls)
   local lengths, sizes = odd_ones(odd)
   local only_read, at = {}, 1
   for i = 1, #bags do
-    local key, bag, length = keys[from + i - 1], bags[i], lengths[i] or usual
+    local key, bag, length = keys[i + 1], bags[i], lengths[i] or usual
     if length == 0 then
       only_read[#only_read + 1] = key
     else
@@ -261,28 +264,31 @@ local function standing(shard)
   return { shard.topic_id, shard.genesis, shard.position, before.topic_id, before.position }
 end
 
--- KEYS: at, number, bags
+-- KEYS: at, bags
 -- ARGV: partition, topic id, genesis, first, last, token, catch-up, ttls, usual bytes of an entry, odd ones, payload
 local function apply(keys, args)
   local partition, topic_id, genesis = args[1], args[2], tonumber(args[3])
   local first, last, token, catchup = tonumber(args[4]), tonumber(args[5]), args[6], args[7] == '1'
-  local shard = load(keys[1], partition) or { topic_id = topic_id, genesis = genesis, position = genesis }
+  local known = redis.call('HMGET', keys[1], partition, NUMBER)
+  local shard = read(known[1], keys[1], partition)
+    or { v = FORMAT, topic_id = topic_id, genesis = genesis, position = genesis }
   if shard.topic_id ~= topic_id then
     return { REBIND, shard.topic_id }
   end
   local note = shard.note
   if shard.position == first then
-    local bags, number = read_bags(keys, 3), next_number(keys[2])
+    local bags, number = read_bags(keys), next_number(known[2])
     local flag = catchup or shard.catchup or false
-    local only_read = append(keys, 3, bags, number, args[8], tonumber(args[9]), args[10], args[11])
+    local only_read = append(keys, bags, number, args[8], tonumber(args[9]), args[10], args[11])
     shard.note = { first = first, last = last, number = number, token = token, flag = flag, only_read = only_read }
     shard.position, shard.catchup = last + 1, catchup
-    save(keys[1], partition, shard)
+    shard.v = FORMAT
+    redis.call('HSET', keys[1], NUMBER, digits(number), partition, cmsgpack.pack(shard))
     return { APPLIED, number, flag and 1 or 0, 0, bags }
   end
   if note and note.first == first and note.last == last then
     local flag = note.flag or note.token ~= token
-    return { APPLIED, note.number, flag and 1 or 0, 1, read_bags(keys, 3) }
+    return { APPLIED, note.number, flag and 1 or 0, 1, read_bags(keys) }
   end
   return { AT, shard.position }
 end
@@ -308,7 +314,7 @@ local function notes(at_key)
   local all = {}
   local fields = redis.call('HGETALL', at_key)
   for i = 1, #fields, 2 do
-    local note = load(at_key, fields[i]).note
+    local note = fields[i] ~= NUMBER and read(fields[i + 1], at_key, fields[i]).note
     if note then
       note.stamp = string.sub(struct.pack('>I8', note.number), 2) -- the first byte is 0 until the year 2255
       all[#all + 1] = note
@@ -376,9 +382,12 @@ local function standings(keys)
   for place, key in ipairs(keys) do
     local fields = redis.call('HGETALL', key)
     for i = 1, #fields, 2 do
-      local record = load(key, fields[i])
-      local range = record.open or record.note or { first = -1, last = -1 }
-      all[#all + 1] = { fields[i], place - 1, record.topic_id, record.genesis, record.position, range.first, range.last }
+      if fields[i] ~= NUMBER then
+        local record = read(fields[i + 1], key, fields[i])
+        local range = record.open or record.note or { first = -1, last = -1 }
+        all[#all + 1] =
+          { fields[i], place - 1, record.topic_id, record.genesis, record.position, range.first, range.last }
+      end
     end
   end
   return all

@@ -24,7 +24,7 @@ Ints = npt.NDArray[np.int64]
 T = TypeVar("T")
 
 BAG = re.compile(rb"\{(\d+)\}([^:]+):(.*)", re.DOTALL)
-WITHOUT_TTL = re.compile(rb"\{(\d+)\}:(at|number|home|space|ids:.*|verdicts:.*)", re.DOTALL)  # the closed list
+WITHOUT_TTL = re.compile(rb"\{(\d+)\}:(at|home|space|ids:.*|verdicts:.*)", re.DOTALL)  # the closed list
 CONFIG = re.compile(rb"\{(\d+)\}:config:.*", re.DOTALL)
 
 
@@ -52,10 +52,6 @@ def partition_field(tp: Tp) -> bytes:
 
 def at_key(shard: int) -> bytes:
     return b"{%d}:at" % shard
-
-
-def number_key(shard: int) -> bytes:
-    return b"{%d}:number" % shard
 
 
 def home_key(shard: int) -> bytes:

@@ -25,6 +25,7 @@ from streams.protocol.ports import Stop, StoreDown
 from streams.stores.wire import Reply, command
 
 CONNECT_S = 2.0
+READ_BYTES = 1 << 20  # at once: replies are hundreds of kB, and redis-py's 64 kB cost the client a tenth more
 
 HEALING = {  # first words of replies that waiting or a new look at the cluster may heal, by the metric's `kind`
     "OOM": "full", "MISCONF": "no_writes", "NOREPLICAS": "no_writes", "READONLY": "no_writes",
@@ -63,7 +64,7 @@ class Access:
         """A maker of connections, to the server of the URL or to another one of its cluster."""
         options: dict[str, Any] = {
             "protocol": 2, "client_name": "headrace", "driver_info": None,
-            "socket_timeout": None, "socket_connect_timeout": CONNECT_S,
+            "socket_timeout": None, "socket_connect_timeout": CONNECT_S, "socket_read_size": READ_BYTES,
         }  # fmt: skip
         if self.username or self.password:
             options |= {"username": self.username, "password": self.password}
@@ -154,7 +155,7 @@ class Nodes:
         for (shard, _), reply in zip(calls, replies, strict=True):
             if isinstance(reply, Exception):
                 self._owners = []
-                raise _meaning(reply, owners[shard].name)
+                raise meaning(reply, owners[shard].name)
         return replies
 
     async def ask(self, node: Node, *words: bytes | int | str) -> Reply:
@@ -163,7 +164,7 @@ class Nodes:
             await link.send_packed_command([command(*words)], check_health=False)
             (reply,) = await _replies(link, 1)
         if isinstance(reply, Exception):
-            raise _meaning(reply, node.name)
+            raise meaning(reply, node.name)
         return reply
 
     @contextlib.asynccontextmanager
@@ -173,7 +174,7 @@ class Nodes:
             async with asyncio.timeout(self.access.timeout_s):
                 yield
         except (redis_errors.RedisError, OSError) as error:
-            raise _meaning(error, self._seed.name) from error
+            raise meaning(error, self._seed.name) from error
 
     async def close(self) -> None:
         for node in self._known.values():
@@ -254,7 +255,7 @@ async def _replies(link: Link, count: int) -> list[Reply]:
     return replies
 
 
-def _meaning(error: BaseException, server: str) -> Exception:
+def meaning(error: BaseException, server: str) -> Exception:
     """What a failure means to a worker: wait, or stop."""
     text = str(error)
     code = getattr(error, "status_code", None) or text.split(" ", 1)[0]

@@ -141,7 +141,7 @@ def apply(
     usual, odd = odd_ones(shard_call.payloads, shard_call.sizes)
     shard = shard_call.shard
     return call(
-        "apply", (keys.at_key(shard), keys.number_key(shard), *shard_call.keys),
+        "apply", (keys.at_key(shard), *shard_call.keys),
         keys.partition_field(tp), tp.topic_id, genesis, first, last, token, int(catchup), ttls, usual, odd,
         b"".join(shard_call.payloads),
     )  # fmt: skip
