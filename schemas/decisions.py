@@ -119,6 +119,7 @@ class AppliedRow(Struct, gc=False, frozen=True):
     exceptions: dict[str, list[int]]
     numbers: Sequence[int]
     recovered: bool
+    horizon: int  # the largest `last` of any row that its writer knew of: rows go back after a rollback
 
 
 class _Versioned(Struct):

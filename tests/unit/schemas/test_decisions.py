@@ -83,6 +83,7 @@ ROW = AppliedRow(
     exceptions={"duplicate": [12, 13], "dead": [17]},
     numbers=(1_768_480_496_789_000, 1_768_480_496_789_001),
     recovered=False,
+    horizon=20,
 )
 
 
