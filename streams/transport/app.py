@@ -31,7 +31,7 @@ from faust.types.transports import TransportT
 from yarl import URL
 
 from streams.transport.consumer import BatchConsumer, Listener
-from streams.transport.fetching import Limits
+from streams.transport.fetching import Buffers
 from streams.transport.link import Link
 from streams.transport.profile import Profile
 
@@ -77,7 +77,7 @@ class App(faust.App):
 
     link: Link
     profile: Profile
-    limits: Limits
+    buffers: Buffers
     slot: int | None
     listener: Listener | None = None
     commits: bool = True  # False in exactly-once: an offset committed aside could go back behind a transaction's
@@ -104,10 +104,10 @@ def make_app(
     profile: Profile,
     *,
     slot: int | None = None,
-    limits: Limits | None = None,
+    buffers: Buffers | None = None,
     commits: bool = True,
 ) -> App:
-    """An app that consumes as `group`; with a `slot` as the static member `<group>-<slot>`, where the broker has them."""
+    """An app that consumes as `group`; with a `slot` as the static member `<group>-<slot>`, if the broker has them."""
     app = App(
         group,
         broker=f"kafka://{link.brokers.split(',')[0]}",
@@ -128,5 +128,5 @@ def make_app(
         producer_linger=0.0,
     )
     app.link, app.profile, app.slot, app.commits = link, profile, slot, commits
-    app.limits = limits or Limits()
+    app.buffers = buffers or Buffers()
     return app

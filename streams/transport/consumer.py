@@ -2,7 +2,7 @@
 
 Stock Faust makes four asyncio tasks a message and spends 56 % of its time there. Here a fetched partition stays raw
 bytes (`records.Fetched`) until the partition has room, is then cut into batches, and each is handed to Faust's
-conductor directly. What waits, per partition: batches that are not acknowledged (at most `Limits.in_hand` records),
+conductor directly. What waits, per partition: batches that are not acknowledged (at most `Buffers.in_hand` records),
 one fetch response cut up so far (`max_partition_bytes`), and one that aiokafka has read ahead. A partition that stands
 still holds up no other one.
 
@@ -85,7 +85,7 @@ class BatchConsumer(FaustConsumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         app = cast(BatchApp, self.app)
-        self._limits = app.limits
+        self._buffers = app.buffers
         self._commits = app.commits
         self._delivered: dict[TP, deque[tuple[int, int]]] = {}  # (last offset, records), in order of delivery
         self._finished: dict[TP, int] = {}  # the position after the last batch of the acknowledged run
@@ -169,7 +169,7 @@ class BatchConsumer(FaustConsumer):
     def _cut(self, tp: TP) -> ConsumerMessage | None:
         """The next batch of what was fetched of a partition; None where nothing is left of it."""
         part = self._rest[tp]
-        records = part.take(self._limits.batch)
+        records = part.take(self._buffers.batch)
         if part.empty:
             del self._rest[tp]
         if not records:
@@ -213,7 +213,7 @@ class BatchConsumer(FaustConsumer):
 
     def _has_room(self, tp: TP) -> bool:
         self._settle(tp)
-        return self._waiting.get(tp, 0) < self._limits.in_hand
+        return self._waiting.get(tp, 0) < self._buffers.in_hand
 
     def _settle(self, tp: TP) -> None:
         """Takes the acknowledged batches off the head of what was delivered."""
@@ -279,7 +279,13 @@ class BatchConsumer(FaustConsumer):
             await listener.ready(self.assignment())
 
     async def rewind(self, tp: TP, offset: int) -> int:
-        """Reads on from `offset`, behind or ahead; what was delivered before is void. Returns the new epoch."""
+        """Reads on from `offset`, behind or ahead; what was delivered before is void. Returns the new epoch.
+
+        It goes to its end even where the caller is cancelled: half a seek would leave nobody knowing where we read.
+        """
+        return await asyncio.shield(asyncio.ensure_future(self._rewind(tp, offset)))
+
+    async def _rewind(self, tp: TP, offset: int) -> int:
         self._forget({tp})
         epoch = await self._thread.move(tp, offset)
         if self._epoch.get(tp, 0) < epoch:

@@ -43,11 +43,11 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Buffers:
     """How much may wait. Sizes are per partition."""
 
     batch: int = 2_000  # records of one event
-    in_hand: int = 4_000  # records delivered and not acknowledged, beyond which nothing more is delivered
+    in_hand: int = 6_000  # records delivered and not acknowledged, beyond which nothing more is delivered
     max_partition_bytes: int = 4_000_000  # of one fetch
     max_fetch_bytes: int = 32_000_000  # of one fetch response, all partitions together
 
@@ -57,7 +57,7 @@ class Connected(Protocol):
 
     link: Link
     profile: Profile
-    limits: Limits
+    buffers: Buffers
 
 
 class BatchConsumerThread(AIOKafkaConsumerThread):
@@ -83,8 +83,8 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_poll_interval_ms=NEVER_IDLE_MS,
-            max_partition_fetch_bytes=app.limits.max_partition_bytes,
-            fetch_max_bytes=app.limits.max_fetch_bytes,
+            max_partition_fetch_bytes=app.buffers.max_partition_bytes,
+            fetch_max_bytes=app.buffers.max_fetch_bytes,
             fetch_max_wait_ms=app.profile.fetch_wait_ms,
             session_timeout_ms=app.profile.session_timeout_ms,
             heartbeat_interval_ms=app.profile.heartbeat_ms,

@@ -1,7 +1,8 @@
 """Who works on which partition: one coroutine each, from its assignment to its revocation.
 
 A factory gives `run(tp, source)`; it is started when Faust has positioned its consumer, waits while the group agrees
-anew who gets what, goes on if the partition stays (and learns nothing anew), and is cancelled if it goes. At a revocation every run finishes the range in hand; one that cannot (its store is down) is cancelled after
+anew who gets what, goes on if the partition stays (and learns nothing anew), and is cancelled if it goes. At a
+revocation every run finishes the range in hand; one that cannot (its store is down) is cancelled after
 `finish_within_s`, which the protocol takes for a crash: the next owner gets its open range back.
 
     tasks = PartitionTasks(app, run, log)
@@ -93,7 +94,7 @@ class PartitionTasks:
 
     def places(self) -> dict[TP, int]:
         """Per partition the position below which all is published, where it is known."""
-        return {tp: w.source.place for tp, w in self._workers.items() if w.source.place is not None}
+        return {tp: w.source.finished for tp, w in self._workers.items() if w.source.finished is not None}
 
     # --- consumer.Listener
 
@@ -159,7 +160,7 @@ class PartitionTasks:
             known,
             self.log,
             lambda place: cast(BatchConsumer, self.app.consumer).rewind(tp, place),
-            limit=self.app.limits.batch,
+            limit=self.app.buffers.batch,
             idle_s=self.idle_s,
         )
         task = asyncio.create_task(self._work(known, source), name=f"partition {known}")

@@ -1,12 +1,11 @@
 """One partition's input: Faust's batches on the one side, the driver's questions on the other.
 
-The driver asks for the records from a place on. As long as it asks for what follows, batches come out of a queue,
-several small ones together, and each is acknowledged when a place beyond it is asked for, since by then its range is
-published. When it asks for anything else (after a start, a rollback of the store, another owner's open range) the
-consumer seeks and what was queued is void. An open range is read again beside the consumer.
+The driver asks for the records from a place on, one batch ahead of the one it works on. As long as it asks for what
+follows, batches come out of a queue, several small ones together; when it says how far all is published (`done`), they
+are acknowledged. When it asks for another place (after a start, a rollback of the store, another owner's open range)
+the consumer seeks and what was queued is void. An open range is read again beside the consumer.
 
-The price: a driver that asks for the next range before this one is published commits it early; the committed offset is
-for lag tools only, so nothing but their picture suffers.
+The price: every start, and every new assignment, begins with a seek, even where the committed offset was right.
 """
 
 from __future__ import annotations
@@ -20,7 +19,8 @@ from typing import Any, cast
 
 from faust.types import EventT
 
-from streams.protocol.ports import Batch, Stop, Tp
+from streams.protocol import stops
+from streams.protocol.ports import Batch, Tp
 from streams.transport.consumer import Delivery
 from streams.transport.log import LogReader
 from streams.transport.records import Record
@@ -30,20 +30,24 @@ SEEK_AGAIN_S = 0.2
 
 
 class KafkaSource:
-    """ports.Source of one partition. `put`, `pause` and `resume` are for partitions.py."""
+    """ports.Source of one partition. `put`, `pause`, `resume` and `rest` are for partitions.py."""
 
     def __init__(
         self, tp: Tp, log: LogReader, rewind: Callable[[int], Awaitable[int]], *, limit: int, idle_s: float
     ) -> None:
         self.tp = tp
-        self.place: int | None = None  # what was asked for last: below it all is published
+        self.finished: int | None = None  # below it all is published, as far as was said
         self._log = log
         self._rewind = rewind
         self._limit = limit
         self._idle_s = idle_s
         self._queue: deque[tuple[EventT[Any], Delivery]] = deque()
         self._epoch: int | None = None  # of what is wanted; None: the consumer has not been told where to read yet
-        self._next: int | None = None  # where the first batch in the queue begins, or will
+        self._end: int | None = None  # where the batch that arrives next must begin
+        self._jumped = False  # it began elsewhere
+        self._open: int | None = None  # the last offset given out, where its being done was not heard of
+        self._idle = False  # the last answer was None
+        self._waiting = False
         self._news = asyncio.Event()
         self._resting = asyncio.Event()
         self._paused = False
@@ -52,20 +56,31 @@ class KafkaSource:
 
     async def next(self, place: int) -> Batch[Record] | None:
         """The records from `place` on, at most `limit`; None after `idle_s` without any."""
-        self._release(place)
-        self.place = place
+        if self._idle or (self._open is not None and place <= self._open):
+            self._open = None  # it was given back: nothing is in hand
         deadline = asyncio.get_running_loop().time() + self._idle_s
-        while not (batch := None if self._paused else self._cut(place)):
-            if not self._paused and not self._follows(place):
+        while (batch := None if self._paused else self._cut(place)) is None:
+            if not self._paused and (self._jumped or self._end != place):
                 await self._seek(place)
-                continue
-            if not await self._wait(deadline):
+            elif not await self._wait(deadline):
+                self._idle = True
                 return None
+        self._idle, self._open = False, batch.last
         return batch
+
+    def done(self, last: int) -> None:
+        """Acknowledges what was given out up to `last`."""
+        self.finished = last + 1
+        if self._open is not None and self._open <= last:
+            self._open = None
+        while self._queue and self._queue[0][1].last <= last:
+            self._queue.popleft()[0].ack()
+        self._tell_rest()
 
     async def read(self, first: int, last: int) -> Batch[Record] | None:
         """Exactly the records of first..last that the log holds; None where it holds none of them."""
         records = await self._log.read(self.tp.topic, self.tp.partition, first, last)
+        self._open = last
         return Batch(first, records) if records else None
 
     async def bounds(self) -> tuple[int, int]:
@@ -77,18 +92,27 @@ class KafkaSource:
     def put(self, event: EventT[Any]) -> None:
         """Takes a batch of this partition; one from before the last seek is dropped."""
         delivery = cast(Delivery, event.value)
-        if delivery.epoch == self._epoch:
+        if delivery.epoch != self._epoch or self._jumped:
+            return
+        if delivery.first == self._end:
             self._queue.append((event, delivery))
-            self._news.set()
+            self._end = delivery.last + 1
+        else:
+            self._jumped = True
+        self._news.set()
 
     @property
     def paused(self) -> bool:
         return self._paused
 
     def pause(self) -> None:
-        """From its next question on, the driver waits: nothing new is begun."""
+        """Nothing new is given out from now on."""
         self._paused = True
         self._news.set()
+
+    async def rest(self) -> None:
+        """Returns when the driver has published what it was given and waits for more."""
+        await self._resting.wait()
 
     def resume(self) -> None:
         """The consumer has been repositioned: the driver gets records again."""
@@ -98,69 +122,55 @@ class KafkaSource:
     def reset(self) -> None:
         """What was queued is void; the next question begins with a seek."""
         self._queue.clear()
-        self._epoch = self._next = None
+        self._epoch = self._end = None
+        self._jumped = False
         self._news.set()
-
-    async def rest(self) -> None:
-        """Returns when the driver has finished what it had in hand and waits."""
-        await self._resting.wait()
 
     # ---
 
-    def _release(self, place: int) -> None:
-        while self._queue and self._queue[0][1].last < place:
-            event, delivery = self._queue.popleft()
-            self._next = delivery.last + 1
-            event.ack()
-
     def _cut(self, place: int) -> Batch[Record] | None:
-        if not self._queue or not self._queue[0][1].first <= place <= self._queue[0][1].last:
-            return None
-        head = self._queue[0][1].records
-        records = list(head[bisect_left(head, place, key=OFFSET) :] if place > head[0].offset else head)
-        following = iter(self._queue)
-        next(following)
-        for _, delivery in following:
+        records: list[Record] = []
+        for _, delivery in self._queue:
+            if delivery.last < place:
+                continue
+            if not records and delivery.first > place:
+                return None
+            held = delivery.records
+            records += held[bisect_left(held, place, key=OFFSET) :] if held[0].offset < place else held
             if len(records) >= self._limit:
                 break
-            records += delivery.records
-        return Batch(place, records[: self._limit])
-
-    def _follows(self, place: int) -> bool:
-        """Whether the next batch to arrive is the one that begins at `place`."""
-        return not self._queue and self._next == place
+        return Batch(place, records[: self._limit]) if records else None
 
     async def _seek(self, place: int) -> None:
-        if self._next == place and self._queue:
+        if self._jumped and self._end == place:
             await self._missed(place)
-        self._queue.clear()
-        self._epoch, self._next = await self._rewind(place), place
+        self.reset()
+        self._epoch, self._end = await self._rewind(place), place
 
     async def _missed(self, place: int) -> None:
-        """A seek to `place` gave other records: is it still, or ever, in the log?"""
+        """Other records came where `place` was to be read: is it still, or at all, in the log?"""
         start, end = await self.bounds()
         if place < start:
-            raise Stop(
-                f"{self.tp}: offset {place} is gone, the log starts at {start}: bring the state up to date with "
-                "`headrace state rebuild`, and keep the topic's records for longer than a worker may be down"
-            )
+            raise stops.log_cut(self.tp, place, start)
         if place > end:
-            raise Stop(
-                f"{self.tp}: offset {place} is beyond the log's end, {end}: it is another log than the state knows; "
-                f"`headrace state rebase {self.tp.topic}`"
-            )
+            raise stops.log_short(self.tp, place, end)
         await asyncio.sleep(SEEK_AGAIN_S)
 
     async def _wait(self, deadline: float) -> bool:
         """Until something may have changed; False when the deadline passes first, which while paused it never does."""
         self._news.clear()
-        if self._paused:
-            self._resting.set()
+        self._waiting = True
+        self._tell_rest()
         try:
             async with asyncio.timeout_at(None if self._paused else deadline):
                 await self._news.wait()
         except TimeoutError:
             return False
         finally:
+            self._waiting = False
             self._resting.clear()
         return True
+
+    def _tell_rest(self) -> None:
+        if self._paused and self._waiting and self._open is None:
+            self._resting.set()

@@ -1,0 +1,157 @@
+"""Publishing: whole record batches, every acknowledgement awaited, `SinkDown` when the brokers stay away.
+
+aiokafka retries inside (an idempotent producer for ever, in order and without duplicates). When a send has not been
+acknowledged after `deliver_within_s`, or the producer is broken beyond retry, it is thrown away with all it held and
+the next send begins with a fresh one: what was sent may then arrive twice, with the same bytes, never not at all. An
+answer that no retry will change (a record larger than the topic allows, no permission) is a `Stop`.
+
+The price: one producer for all partitions of the process, so one broker that does not answer delays all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from streams.protocol.ports import SinkDown, Stop
+from streams.transport.aio import (
+    AIOKafkaProducer,
+    ClusterAuthorizationFailedError,
+    InvalidTopicError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerClosed,
+    TopicAuthorizationFailedError,
+)
+from streams.transport.link import Link
+from streams.transport.output import Output
+from streams.transport.packing import Parcel, pack
+from streams.transport.profile import Profile
+
+log = logging.getLogger(__name__)
+
+BATCH_BYTES = 524_288
+REQUEST_TIMEOUT_MS = 60_000  # a broker stopped for 10 s answers in the end; one that is gone is noticed by its socket
+DELIVER_WITHIN_S = 120.0
+ABANDON_WITHIN_S = 2.0
+RETRY_BACKOFF_MS = 20
+HOPELESS = (
+    MessageSizeTooLargeError,
+    InvalidTopicError,
+    TopicAuthorizationFailedError,
+    ClusterAuthorizationFailedError,
+)
+
+
+def new_producer(link: Link, profile: Profile, **options: Any) -> Any:
+    """A producer of ours, not started: acks from all replicas, no lingering, idempotent where the broker can."""
+    settings: dict[str, Any] = {
+        "acks": "all",
+        "enable_idempotence": profile.idempotent,
+        "linger_ms": 0,
+        "max_batch_size": BATCH_BYTES,
+        "request_timeout_ms": REQUEST_TIMEOUT_MS,
+        "retry_backoff_ms": RETRY_BACKOFF_MS,
+    }
+    return AIOKafkaProducer(**settings | options | link.client())
+
+
+class Publisher:
+    """At-least-once: `send` returns when all is acknowledged."""
+
+    def __init__(self, link: Link, profile: Profile, *, deliver_within_s: float = DELIVER_WITHIN_S) -> None:
+        self._link = link
+        self._profile = profile
+        self._deliver_within_s = deliver_within_s
+        self._producer: Any = None
+        self._starting = asyncio.Lock()
+
+    async def send(self, outputs: Sequence[Output]) -> None:
+        """Sends all and awaits every acknowledgement. Raises SinkDown (send again) or Stop."""
+        if not outputs:
+            return
+        deadline = time.monotonic() + self._deliver_within_s
+        producer = None
+        try:
+            async with asyncio.timeout(self._deliver_within_s):
+                producer = await self._ready()
+                await deliver(producer, outputs)
+        except (KafkaError, OSError, TimeoutError) as error:
+            await self._discard(producer)
+            raise failure(error, f"{self._link.brokers} ({self._deliver_within_s:.0f} s)") from error
+        finally:
+            if time.monotonic() > deadline:
+                log.warning("brokers were slow", extra={"within_s": self._deliver_within_s})
+
+    async def stop(self) -> None:
+        """Lets go of the producer. What was sent and is not acknowledged is not waited for: nobody asks for it."""
+        await self._discard(self._producer)
+
+    async def _ready(self) -> Any:
+        async with self._starting:
+            if self._producer is None:
+                producer = new_producer(self._link, self._profile)
+                await start(producer)
+                self._producer = producer
+            return self._producer
+
+    async def _discard(self, producer: Any) -> None:
+        if producer is not None and producer is self._producer:
+            self._producer = None
+            await abandon(producer)
+
+
+async def deliver(producer: Any, outputs: Sequence[Output], also: Callable[[], Awaitable[None]] | None = None) -> None:
+    """Sends and awaits all; `also` runs between sending and awaiting. Raises the first error after all have ended."""
+    topics = {output.topic for output in outputs}
+    partitions = {topic: len(await producer.partitions_for(topic)) for topic in topics}
+    parcels = pack(outputs, partitions, producer.create_batch, time.time_ns() // 1_000_000)
+    sent: list[Awaitable[Any]] = []
+    try:
+        for parcel in parcels:
+            sent += [await _submit(producer, parcel, builder) for builder in parcel.builders]
+        if also is not None:
+            await also()
+    finally:
+        ended = await asyncio.gather(*sent, return_exceptions=True)
+    for error in ended:
+        if isinstance(error, BaseException):
+            raise error
+
+
+async def _submit(producer: Any, parcel: Parcel, builder: Any) -> Awaitable[Any]:
+    acknowledgement: Awaitable[Any] = await producer.send_batch(builder, parcel.topic, partition=parcel.partition)
+    return acknowledgement
+
+
+async def start(producer: Any) -> None:
+    """Starts it, or leaves nothing behind."""
+    try:
+        await producer.start()
+    except BaseException:
+        await abandon(producer)
+        raise
+
+
+async def abandon(producer: Any) -> None:
+    """Ends a producer without waiting for what it holds: `AIOKafkaProducer.stop` flushes, for ever if need be."""
+    producer._closed = True
+    producer._message_accumulator.fail_all(ProducerClosed())
+    with contextlib.suppress(asyncio.CancelledError, KafkaError, TimeoutError):
+        async with asyncio.timeout(ABANDON_WITHIN_S):
+            await producer.client.close()
+            await producer._sender.close()
+
+
+def failure(error: Exception, where: str) -> SinkDown | Stop:
+    """What an error means for who wanted to publish."""
+    if isinstance(error, HOPELESS):
+        return Stop(
+            f"the brokers refuse what is to be published, and will again: {error!r}. Check the topic's "
+            "max.message.bytes against `headrace topics create`, and what this user may write"
+        )
+    return SinkDown(f"not acknowledged by {where}: {error!r}")
