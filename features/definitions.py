@@ -133,8 +133,14 @@ def _check(definitions: Definitions) -> None:
                 raise DefinitionsError(
                     f"definitions: two groups are named {group.name!r}: rename one or make them equal"
                 )
-    scored = [flow for flow in definitions.flows if flow.scored]
-    for flow in scored:
+    layouts: dict[int, str] = {}
+    for name, group in known.items():
+        if (other := layouts.setdefault(group.layout, name)) != name:
+            raise DefinitionsError(
+                f"definitions: groups {other!r} and {name!r} have layout {group.layout}: give each its own, so that "
+                "their bags cannot be taken for each other's"
+            )
+    for flow in [flow for flow in definitions.flows if flow.scored]:
         _check_reads(flow, definitions.vector, "vector")
 
 
