@@ -68,6 +68,10 @@ class Meter:
         self.metrics.backoffs.labels(what).inc()
         log.warning("waiting for the %s", what, extra={"tp": str(tp), "wait_s": wait_s, "why": str(error)})
 
+    def left(self, tp: Tp) -> None:
+        """The partition is no longer this worker's: its gauges go."""
+        self.metrics.left(tp.topic, tp.partition)
+
     def stalled(self, tp: Tp, seconds: float) -> None:
         log.warning("the process stood still: learning the place again", extra={"tp": str(tp), "seconds": seconds})
 

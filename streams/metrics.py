@@ -13,6 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -123,3 +126,12 @@ class Metrics:
         """Removes the gauges of a partition that this worker no longer holds."""
         for gauge in (self.lag, self.position, self.window_ids, self.catching_up):
             gauge.remove(topic, str(partition))
+
+
+def process_registry() -> CollectorRegistry:
+    """A registry of this process's own, with what Prometheus expects of any process."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry

@@ -1,0 +1,241 @@
+"""Wiring: one worker process, from its settings to its exit code. The one place that knows every part.
+
+    settings -> definitions, configuration, store, sink, app -> a driver for each partition that the group gives us
+
+Nothing is decided here; the parts are made, joined, started and stopped. A worker that must stop says why in one line
+and exits with 2; one that broke exits with 1, so that its supervisor starts it again; a clean stop is 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TypeVar
+
+from prometheus_client import start_http_server
+
+from features.definitions import Definitions
+from models.rules import RulesError
+from schemas.settings import Settings, unknown_variables
+from streams.configuration import BadConfigurationError, Configuration, Configurations, from_files
+from streams.logs import configure
+from streams.metering import Meter, MeteredSink
+from streams.metrics import Metrics, process_registry
+from streams.outputs import RangeOutputs, Writer
+from streams.protocol.driver import Driver, Pace
+from streams.protocol.ports import SinkDown, Stop, StoreDown, Tp
+from streams.protocol.safety import MUTATIONS, SAFE, Safety
+from streams.space import definitions_of, limits_of, open_store
+from streams.stores.valkey import ValkeyStore
+from streams.topology import attach, topics_of
+from streams.transport.app import App, make_app
+from streams.transport.fetching import Buffers
+from streams.transport.link import Link
+from streams.transport.log import LogReader
+from streams.transport.partitions import PartitionTasks
+from streams.transport.profile import Profile, profile_of
+from streams.transport.records import Record
+from streams.transport.serve import serve
+from streams.transport.sink import KafkaSink
+from streams.transport.source import KafkaSource
+from streams.work import Prepared, RangeWork
+
+log = logging.getLogger("headrace")
+
+CLEAN, BROKE, MUST_STOP = 0, 1, 2
+RENEW_CONFIG_S = 86_400.0
+AT_START_S = 30.0  # a store or broker that is not there when the worker starts is waited for so long
+MUTATE = "HEADRACE_CHAOS_MUTATE"  # set by `headrace chaos` alone: one safety off, to prove that it is missed
+
+T = TypeVar("T")
+
+
+def run_worker(settings: Settings, slot: int | None) -> int:
+    """Runs one worker until it is told to stop; returns the exit code of the process."""
+    configure(slot)
+    for name, near in unknown_variables().items():
+        log.warning("no such setting: %s", name, extra={"did_you_mean": near})
+    try:
+        asyncio.run(_run(settings, slot))
+    except Stop as stop:
+        log.critical("the worker must stop: %s", stop)
+        return MUST_STOP
+    except (StoreDown, SinkDown) as down:
+        log.critical("the worker could not start: %s", down)
+        return BROKE
+    except Exception:
+        log.critical("the worker broke", exc_info=True)
+        return BROKE
+    return CLEAN
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every partition's driver is made of."""
+
+    settings: Settings
+    definitions: Definitions
+    configurations: Configurations
+    store: ValkeyStore
+    sink: MeteredSink
+    meter: Meter
+    profile: Profile
+    partitions: dict[str, int]  # of each topic
+    safety: Safety
+
+    async def work_on(self, tp: Tp, source: KafkaSource) -> None:
+        """Works on one partition until it is cancelled, fenced or must stop."""
+        flow = next(flow for flow in self.definitions.flows if flow.topic == tp.topic)
+        writer = Writer(tp, same_partitions=self._level(), feature_hash=self.definitions.vector.hash)
+        work = RangeWork(tp, flow, self.definitions, self.store.shards, self.configurations, writer)
+        driver: Driver[Record, Prepared, RangeOutputs] = Driver(
+            tp,
+            self.store,
+            source,
+            self.sink,
+            work,
+            lambda: self.configurations.own.id,
+            limits=limits_of(self.settings, self.definitions),
+            pace=Pace(stall_s=self.profile.session_timeout_ms / 1000),
+            observer=self.meter,
+            safety=self.safety,
+        )
+        try:
+            await driver.run()
+        finally:
+            self.meter.left(tp)
+
+    def _level(self) -> bool:
+        """Whether outputs have as many partitions as inputs, so that a key lands on the same number everywhere."""
+        counts = {n for topic, n in self.partitions.items() if topic != "applied" and not topic.endswith(".dlq")}
+        return len(counts) == 1
+
+
+async def _run(settings: Settings, slot: int | None) -> None:
+    stopping = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stopping.set)
+    async with AsyncExitStack() as stack:
+        metrics = _metrics(settings, stack)
+        definitions = definitions_of(settings)
+        link = Link.of(settings.kafka)
+        reader = LogReader(link)
+        stack.push_async_callback(reader.stop)
+        profile = await _profile(settings, reader)
+        facts = await reader.topics(topics_of(definitions))
+        store = await _store(settings, definitions, metrics, stack)
+        configurations = await _configurations(settings, definitions, store, metrics, stack)
+        sink = KafkaSink(
+            link,
+            profile,
+            reader,
+            group=settings.kafka.group,
+            inputs=[flow.topic for flow in definitions.flows],
+            exactly_once=settings.delivery == "exactly-once",
+        )
+        stack.push_async_callback(sink.stop)
+        parts = Parts(
+            settings,
+            definitions,
+            configurations,
+            store,
+            MeteredSink(sink, metrics),
+            Meter(metrics),
+            profile,
+            {topic: fact.partitions for topic, fact in facts.items()},
+            MUTATIONS.get(os.environ.get(MUTATE, ""), SAFE),
+        )
+        app = _app(settings, slot, link, profile)
+        tasks = PartitionTasks(app, parts.work_on, reader, closed=sink.close).attach()
+        attach(app, definitions, tasks)
+        log.info("the worker starts", extra={"config": configurations.own.id, "profile": profile.name})
+        await serve(app, tasks, stopping)
+
+
+def _metrics(settings: Settings, stack: AsyncExitStack) -> Metrics:
+    """The metrics of this process, served over HTTP."""
+    metrics = Metrics(process_registry())
+    where = settings.metrics
+    try:
+        server, thread = start_http_server(where.port, where.host, metrics.registry)
+    except OSError as error:
+        raise Stop(
+            f"metrics cannot be served at {where.host}:{where.port}: {error.strerror}: "
+            "free the port or choose another (HEADRACE_METRICS__PORT; 0 takes any)"
+        ) from error
+    stack.callback(thread.join, 2.0)
+    stack.callback(server.shutdown)
+    log.info("metrics at http://%s:%d/metrics", where.host, server.server_port)
+    return metrics
+
+
+async def _profile(settings: Settings, reader: LogReader) -> Profile:
+    kafka = settings.kafka
+    found = await profile_of(kafka.profile, reader)
+    return found.with_(session_timeout_ms=kafka.session_timeout_ms, fetch_wait_ms=kafka.fetch_wait_ms)
+
+
+async def _store(settings: Settings, definitions: Definitions, metrics: Metrics, stack: AsyncExitStack) -> ValkeyStore:
+    store = open_store(
+        settings,
+        definitions,
+        lambda call: metrics.store_calls.labels(call).inc(),
+        lambda kind: metrics.store_errors.labels(kind).inc(),
+    )
+    stack.push_async_callback(store.close)
+    await _patiently(store.prepare)
+    return store
+
+
+async def _configurations(
+    settings: Settings, definitions: Definitions, store: ValkeyStore, metrics: Metrics, stack: AsyncExitStack
+) -> Configurations:
+    """This worker's configuration, kept in the store for whoever finds a range open that it began."""
+    try:
+        own = from_files(definitions, settings.rules, settings.model)
+    except (BadConfigurationError, RulesError) as error:
+        raise Stop(str(error)) from error
+    await _patiently(lambda: store.put_config(own.id, own.content))
+    metrics.configured(own.model_name or "", own.model_version or "", own.id)
+    if own.no_model and definitions.score is None:
+        log.error("no model: rules decide alone: %s", own.no_model)
+    renewal = asyncio.create_task(_renew(store, own), name="configuration")
+    stack.callback(renewal.cancel)
+    return Configurations(definitions, own, store.get_config)
+
+
+async def _renew(store: ValkeyStore, own: Configuration) -> None:
+    """Keeps the configuration from expiring while a worker uses it."""
+    while True:
+        await asyncio.sleep(RENEW_CONFIG_S)
+        with contextlib.suppress(StoreDown):
+            await store.put_config(own.id, own.content)
+
+
+def _app(settings: Settings, slot: int | None, link: Link, profile: Profile) -> App:
+    buffers = Buffers(
+        batch=settings.range_records,
+        in_hand=2 * settings.range_records,
+        max_partition_bytes=settings.kafka.fetch_partition_bytes,
+    )
+    commits = settings.delivery == "at-least-once"
+    return make_app(settings.kafka.group, link, profile, slot=slot, buffers=buffers, commits=commits)
+
+
+async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """Asks a store that may still be starting, for half a minute."""
+    deadline = time.monotonic() + AT_START_S
+    while True:
+        try:
+            return await call()
+        except StoreDown:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.2)
