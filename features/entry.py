@@ -45,7 +45,7 @@ def own_of(group: Group, columns: Columns) -> tuple[list[str], Own]:
     index[None] = -1
     owner = np.fromiter(map(index.__getitem__, ids), np.int64, columns.n)
     amount, place = _money(group, columns)
-    others = np.array([columns.hashes(other) for other in group.others], np.int64).reshape(-1, columns.n)
+    others = np.array([columns.hashes(other) for other in group.others], np.int64).reshape(len(group.others), columns.n)
     return entities, Own(owner, columns.at_ms, amount, columns.flags, place, others)
 
 
