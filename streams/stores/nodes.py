@@ -267,7 +267,7 @@ def meaning(error: BaseException, server: str) -> Exception:
     if isinstance(error, redis_errors.NoPermissionError):
         return Stop(
             f"the store at {server} does not permit it ({text}): "
-            "grant the user ~* and the commands that it names, FCALL and FUNCTION among them"
+            "grant the user the keys ~{* and the commands that docs/store.md lists"
         )
     if kind := HEALING.get(code):
         return Down(kind, f"the store at {server} answered {code}: {text}")

@@ -208,7 +208,7 @@ def primary_and_replica(children: Children) -> tuple[Server, Server]:
     """A cluster of one primary with all slots, and its replica."""
     buses = [free_port(), free_port()]
     config = {"cluster-enabled": "yes", "cluster-node-timeout": "1000", "cluster-announce-ip": LOCALHOST}
-    config |= {"cluster-config-file": "nodes.conf", "cluster-require-full-coverage": "no"}
+    config |= {"cluster-config-file": "nodes.conf", "repl-diskless-sync-delay": "0"}
     nodes = [
         start_store(children, free_port(), {**config, "cluster-port": str(bus)}, name=f"half-{place}")
         for place, bus in enumerate(buses)

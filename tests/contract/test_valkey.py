@@ -18,7 +18,6 @@ from streams.stores.nodes import Access, Down
 from streams.stores.valkey import CONFIG_TTL_MS, ValkeyStore
 from streams.stores.wire import LIBRARY
 from tests.contract.stores import (
-    DAY_MS,
     LIMITS,
     ORDERS,
     SESSION_TTL_MS,
@@ -87,6 +86,16 @@ async def test_only_the_closed_list_of_keys_has_no_life_span(real: ValkeyStore, 
     endless = {key for key in found if client.pttl(key) == -1}
     assert endless == {key for key in found if keys.WITHOUT_TTL.fullmatch(key)}
     assert len(found) > len(endless) >= SHARDS + 4  # spaces; at, home, ids, verdicts
+
+
+async def test_a_number_is_not_given_again_by_a_store_that_lost_its_tail(real: ValkeyStore, client: Client) -> None:
+    earlier = await applied(real, 0, 4, call(user_a=A))
+    before = client.dump("{0}:at")
+    lost = await applied(real, 5, 9, call(user_a=B))
+    client.restore("{0}:at", 0, before, replace=True)
+    again = await applied(real, 5, 9, call(user_a=B))
+    assert earlier.number < lost.number < again.number
+    assert not again.repeat
 
 
 # ---- constants
@@ -258,40 +267,3 @@ async def test_a_wipe_reaches_shards_that_this_worker_has_not(real: ValkeyStore,
     await admin.wipe(fewer)
     await fewer.close()
     assert list(client.scan_iter()) == []
-
-
-# ---- getting in
-
-
-async def test_a_wrong_password_stops_the_worker(url: str) -> None:
-    store = ValkeyStore(Access(url, username="nobody", password="wrong"), SHARDS, ttl_ms=DAY_MS)
-    with pytest.raises(Stop, match="HEADRACE_REDIS__PASSWORD") as refused:
-        await store.prepare()
-    assert "wrong" not in str(refused.value).replace("WRONGPASS", "")
-
-
-async def test_a_user_without_permission_stops_the_worker(real: ValkeyStore, url: str, client: Client) -> None:
-    nodes = await real.nodes.primaries()
-    for node in nodes:
-        await real.nodes.ask(node, "ACL", "SETUSER", "limited", "on", ">pw", "~*", "+@all", "-fcall")
-    limited = ValkeyStore(Access(url, username="limited", password="pw"), SHARDS, limits=LIMITS, ttl_ms=TTL_MS)
-    with pytest.raises(Stop, match="does not permit it"):
-        await limited.prepare()
-    await limited.close()
-    for node in nodes:
-        await real.nodes.ask(node, "ACL", "DELUSER", "limited")
-    assert client.ping()
-
-
-async def test_a_store_that_is_not_there_is_down() -> None:
-    failures: list[str] = []
-    store = ValkeyStore(Access("redis://127.0.0.1:1"), SHARDS, ttl_ms=DAY_MS, on_failure=failures.append)
-    with pytest.raises(Down, match=r"127\.0\.0\.1:1 cannot be reached"):
-        await begin(store, None)
-    assert failures == ["unreachable"]
-
-
-async def test_an_access_does_not_show_its_secrets() -> None:
-    shown = repr(Access("redis://me:hidden@host", password="secret"))
-    assert "hidden" not in shown
-    assert "secret" not in shown
