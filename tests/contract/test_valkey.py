@@ -91,6 +91,7 @@ async def test_only_the_closed_list_of_keys_has_no_life_span(real: ValkeyStore, 
 async def test_a_number_is_not_given_again_by_a_store_that_lost_its_tail(real: ValkeyStore, client: Client) -> None:
     earlier = await applied(real, 0, 4, call(user_a=A))
     before = client.dump("{0}:at")
+    assert before is not None
     lost = await applied(real, 5, 9, call(user_a=B))
     client.restore("{0}:at", 0, before, replace=True)
     again = await applied(real, 5, 9, call(user_a=B))
