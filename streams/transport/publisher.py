@@ -29,7 +29,7 @@ from streams.transport.aio import (
 )
 from streams.transport.link import Link
 from streams.transport.output import Output
-from streams.transport.packing import Parcel, pack
+from streams.transport.packing import pack
 from streams.transport.profile import Profile
 
 log = logging.getLogger(__name__)
@@ -110,22 +110,27 @@ async def deliver(producer: Any, outputs: Sequence[Output], also: Callable[[], A
     topics = {output.topic for output in outputs}
     partitions = {topic: len(await producer.partitions_for(topic)) for topic in topics}
     parcels = pack(outputs, partitions, producer.create_batch, time.time_ns() // 1_000_000)
-    sent: list[Awaitable[Any]] = []
+    sent: list[asyncio.Future[Any]] = []
     try:
         for parcel in parcels:
-            sent += [await _submit(producer, parcel, builder) for builder in parcel.builders]
+            for builder in parcel.builders:
+                acknowledgement = await producer.send_batch(builder, parcel.topic, partition=parcel.partition)
+                sent.append(acknowledgement)  # one by one: those sent before one that fails are known
         if also is not None:
             await also()
+        if sent:
+            await asyncio.wait(sent)
     finally:
-        ended = await asyncio.gather(*sent, return_exceptions=True)
-    for error in ended:
-        if isinstance(error, BaseException):
-            raise error
+        for acknowledgement in sent:
+            acknowledgement.add_done_callback(_look_at)
+    for acknowledgement in sent:
+        acknowledgement.result()
 
 
-async def _submit(producer: Any, parcel: Parcel, builder: Any) -> Awaitable[Any]:
-    acknowledgement: Awaitable[Any] = await producer.send_batch(builder, parcel.topic, partition=parcel.partition)
-    return acknowledgement
+def _look_at(future: asyncio.Future[Any]) -> None:
+    """asyncio complains of errors that nobody looked at; of those that are given up, nobody else will."""
+    if not future.cancelled():
+        future.exception()
 
 
 async def start(producer: Any) -> None:
@@ -140,7 +145,13 @@ async def start(producer: Any) -> None:
 async def abandon(producer: Any) -> None:
     """Ends a producer without waiting for what it holds: `AIOKafkaProducer.stop` flushes, for ever if need be."""
     producer._closed = True
-    producer._message_accumulator.fail_all(ProducerClosed())
+    accumulator, transaction = producer._message_accumulator, producer._txn_manager
+    held = [batch for batches in accumulator._batches.values() for batch in batches]
+    held += accumulator._pending_batches
+    accumulator.fail_all(ProducerClosed())
+    for future in [batch._drain_waiter for batch in held] + [transaction and transaction._transaction_waiter]:
+        if future is not None:
+            future.add_done_callback(_look_at)
     with contextlib.suppress(asyncio.CancelledError, KafkaError, TimeoutError):
         async with asyncio.timeout(ABANDON_WITHIN_S):
             await producer.client.close()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from streams.transport.app import App
 from streams.transport.partitions import PartitionTasks
@@ -19,23 +21,34 @@ STOP_WITHIN_S = 20.0
 
 
 async def serve(
-    app: App, tasks: PartitionTasks, stopping: asyncio.Event, *, stop_within_s: float = STOP_WITHIN_S
+    app: App,
+    tasks: PartitionTasks,
+    stopping: asyncio.Event,
+    *,
+    watch: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    stop_within_s: float = STOP_WITHIN_S,
 ) -> None:
-    """Returns after a stop in good order; raises what broke the app. The app is attached to `tasks` already."""
-    told = asyncio.create_task(stopping.wait())
-    starting = asyncio.create_task(app.start())
-    broken = asyncio.create_task(app.wait_until_stopped())
+    """Returns after a stop in good order; raises what broke the app, or what `watch` found. `tasks` is attached."""
+    ends = [asyncio.create_task(stopping.wait()), asyncio.create_task(app.wait_until_stopped())]
+    if watch is not None:
+        ends.append(asyncio.create_task(watch()))
+    starting = asyncio.create_task(_start(app))
     try:
-        await asyncio.wait({told, broken}, return_when=asyncio.FIRST_COMPLETED)
-        if starting.done() and (error := starting.exception()) is not None:
-            raise error
+        await asyncio.wait([*ends, starting], return_when=asyncio.FIRST_COMPLETED)
     finally:
         await _stop(app, tasks, stop_within_s)
-        for task in (told, starting, broken):
+        for task in (*ends, starting):
             task.cancel()
-        await asyncio.gather(told, starting, broken, return_exceptions=True)
-    if reason := tasks.failure or app.crash_reason:
-        raise reason
+        ended = await asyncio.gather(starting, *ends, return_exceptions=True)
+    for error in (tasks.failure, app.crash_reason, *ended):
+        if isinstance(error, Exception):
+            raise error
+
+
+async def _start(app: App) -> None:
+    """Ends only by an exception: an app that has started is no reason to stop it."""
+    await app.start()
+    await asyncio.Event().wait()
 
 
 async def _stop(app: App, tasks: PartitionTasks, within_s: float) -> None:

@@ -1,0 +1,49 @@
+"""What must be true before a worker joins its group, for else it would stay alive and idle.
+
+A session that the broker does not allow is logged once by aiokafka and never mentioned again; a send to a topic that is
+not there hangs; `applied` with too few partitions would mix the rows of two inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from schemas.topics import applied_partitions
+from streams.protocol.ports import Stop
+from streams.transport.applied import APPLIED
+from streams.transport.log import LogReader, TopicFacts
+from streams.transport.profile import Profile
+
+MIN_SESSION, MAX_SESSION = "group.min.session.timeout.ms", "group.max.session.timeout.ms"
+
+
+async def check(log: LogReader, profile: Profile, inputs: Sequence[str], outputs: Iterable[str]) -> None:
+    """Raises Stop with what is wrong and the remedy, SinkDown where no broker answers."""
+    facts = await log.topics({*inputs, *outputs})
+    missing = sorted({*inputs, *outputs} - facts.keys())
+    if missing:
+        raise Stop(f"topics {', '.join(missing)} are not there: run `headrace topics create`")
+    if APPLIED in outputs:
+        _check_applied(facts, inputs)
+    if profile.checks_session:
+        await _check_session(log, profile)
+
+
+def _check_applied(facts: dict[str, TopicFacts], inputs: Sequence[str]) -> None:
+    most = max(facts[name].partitions for name in inputs)
+    want, have = applied_partitions(most, inputs), facts[APPLIED].partitions
+    if have < want:
+        raise Stop(
+            f"topic {APPLIED} has {have} partitions, {len(inputs)} inputs with up to {most} need {want}: "
+            "run `headrace topics create`, which adds them"
+        )
+
+
+async def _check_session(log: LogReader, profile: Profile) -> None:
+    allowed = await log.broker_settings([MIN_SESSION, MAX_SESSION])
+    least, most = int(allowed.get(MIN_SESSION, 0)), int(allowed.get(MAX_SESSION, 2**31))
+    if not least <= profile.session_timeout_ms <= most:
+        raise Stop(
+            f"session timeout {profile.session_timeout_ms} ms: the broker allows {least} to {most} "
+            "(HEADRACE_KAFKA__SESSION_TIMEOUT_MS)"
+        )
