@@ -208,7 +208,8 @@ class SinkLink:
         if not self._exactly_once:
             return None
         committed = self._published.committed
-        await STEP
+        for _ in range(1 if self._fence_first else 20):
+            await STEP
         self._trouble()
         self._published.epoch += 1
         self._epoch = self._published.epoch
