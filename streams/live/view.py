@@ -1,0 +1,177 @@
+"""How the board is shown: a picture that moves on a terminal, a line now and then in a pipe, and a closing summary.
+
+Both say the same things. The price of the plain one: of a burst of alerts it shows the first few a second and counts
+the rest, else an attack would scroll everything else away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from schemas.timestamps import rfc3339
+from streams.live.board import Alert, Board
+
+ACTIONS = ("block", "review", "allow")
+STYLES = {"block": "bold red", "review": "yellow", "allow": "green"}
+LINE_EVERY_S = 5.0
+ALERTS_A_SECOND = 3  # of the plain view
+ROWS_BESIDE_ALERTS = 13  # lines of the picture that are not alerts
+WAITING = "the worker is starting; what customers do meanwhile waits in the topics"
+
+
+class View(Protocol):
+    """A way to show the board."""
+
+    def show(self, board: Board, alerts: Sequence[Alert], at_s: float) -> None:
+        """Called several times a second, with the alerts since the last call; `at_s` since the start."""
+        ...
+
+    def say(self, line: str) -> None:
+        """A change of state that a reader should know of."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Plain:
+    """Lines for a pipe or a log."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._counts_due_s = LINE_EVERY_S
+        self._second, self._shown, self._hidden = 0, 0, 0
+
+    def show(self, board: Board, alerts: Sequence[Alert], at_s: float) -> None:
+        rate = board.rate(at_s)
+        if int(at_s) != self._second:
+            self._second, self._shown = int(at_s), 0
+        for alert in alerts:
+            if self._shown < ALERTS_A_SECOND:
+                self._shown += 1
+                self.say(f"{at_s:5.1f} s  {_alert_line(alert)}")
+            else:
+                self._hidden += 1
+        if at_s >= self._counts_due_s:
+            self._counts_due_s += LINE_EVERY_S
+            more = f"; {self._hidden:,} more alerts" if self._hidden else ""
+            self._hidden = 0
+            self.say(f"{at_s:5.1f} s  {counts(board, rate)}{more}")
+
+    def say(self, line: str) -> None:
+        print(line, file=self._stream, flush=True)
+
+    def close(self) -> None:
+        """Nothing to put back."""
+
+
+class Picture:
+    """The whole terminal, redrawn in place; the cursor comes back when it is closed."""
+
+    def __init__(self, console: Console, title: str, addresses: Sequence[str]) -> None:
+        self._console, self._title, self._addresses = console, title, addresses
+        self._said: list[str] = []
+        self._live = Live(console=console, auto_refresh=False, screen=True)
+        self._live.start()
+
+    def show(self, board: Board, alerts: Sequence[Alert], at_s: float) -> None:  # noqa: ARG002 - the board has them
+        self._live.update(self._draw(board, at_s), refresh=True)
+
+    def say(self, line: str) -> None:
+        self._said = [*self._said, *line.splitlines()][-2:]
+
+    def close(self) -> None:
+        self._live.stop()
+
+    def _draw(self, board: Board, at_s: float) -> RenderableType:
+        room = max(3, self._console.height - ROWS_BESIDE_ALERTS - len(self._addresses) - len(self._said))
+        body: list[RenderableType] = [_counts_table(board, at_s), Text()]
+        body.append(_alerts_table(list(board.alerts)[-room:]) if board.alerts else Text(WAITING, style="dim"))
+        about = Text("\n".join((*self._addresses, *self._said)), style="dim")
+        return Group(
+            Panel(Group(*body), title=self._title, subtitle=f"{at_s:.0f} s · Ctrl-C ends it", border_style="blue"),
+            about,
+        )
+
+
+def counts(board: Board, rate: float) -> str:
+    """The state of things in one line."""
+    actions = ", ".join(f"{board.actions[action]:,} {action}" for action in ACTIONS)
+    line = f"{board.consumed.total():,} events ({rate:,.0f}/s), {board.decided:,} orders decided: {actions}"
+    latency = board.latency_ms()
+    return f"{line}; p50 {latency[0]:.0f} ms, p99 {latency[1]:.0f} ms" if latency else line
+
+
+def summary(board: Board, seconds: float, first_decision_s: float | None) -> list[str]:
+    """The closing words: does it add up, how quick was it, and what became of whom."""
+    verdicts, dead = board.verdicts, board.dead.total()
+    lines = [
+        f"In {seconds:.0f} s {board.sent.total():,} events were sent and {board.consumed.total():,} consumed: "
+        f"{board.decided:,} orders decided, {verdicts['duplicate']:,} duplicates dropped, {dead:,} dead letters."
+    ]
+    latency = board.latency_ms()
+    if first_decision_s is not None:
+        quick = f", then {latency[0]:.0f} ms from order to decision (99 %: {latency[1]:.0f} ms)" if latency else ""
+        lines.append(f"The first decision came {first_decision_s:.1f} s after the start{quick}.")
+    lines += _outcomes(board)
+    if board.rules:
+        hits = ", ".join(f"{name} {count:,}" for name, count in board.rules.most_common(6))
+        lines += ["", f"Rules that hit: {hits}."]
+    if board.anomalies:
+        lines.append(f"Sessions: {', '.join(f'{kind} {count:,}' for kind, count in board.anomalies.most_common())}.")
+    return lines
+
+
+def _outcomes(board: Board) -> list[str]:
+    """What became of whose orders: customers last."""
+    if not board.outcomes:
+        return []
+    lines = ["", f"{'orders by who made them':<24}{'':>8}{'blocked':>9}{'reviewed':>10}{'allowed':>9}"]
+    for truth in sorted({truth for truth, _ in board.outcomes}, key=lambda name: (name == "normal", name)):
+        block, review, allow = (board.outcomes[truth, action] for action in ACTIONS)
+        name, total = truth.replace("_", " "), block + review + allow
+        lines.append(f"  {name:<22}{total:>8,}{block:>9,}{review:>10,}{allow:>9,}")
+    return lines
+
+
+def _alert_line(alert: Alert) -> str:
+    score = "" if alert.score is None else f" {alert.score:.3f}"
+    return f"{alert.what:<6}{score} {alert.subject}: {alert.why}"
+
+
+def _counts_table(board: Board, at_s: float) -> Table:
+    latency = board.latency_ms()
+    cells = [
+        ("events", f"{board.consumed.total():,}", ""),
+        ("a second", f"{board.rate(at_s):,.0f}", ""),
+        ("orders", f"{board.decided:,}", "bold"),
+        *((f"{action}", f"{board.actions[action]:,}", STYLES[action]) for action in reversed(ACTIONS)),
+        ("duplicates", f"{board.verdicts['duplicate']:,}", ""),
+        ("dead letters", f"{board.dead.total():,}", ""),
+        ("p50 / p99 ms", f"{latency[0]:.0f} / {latency[1]:.0f}" if latency else "-", ""),
+    ]
+    table = Table(box=None, expand=True, header_style="dim", pad_edge=False)
+    for name, _, style in cells:
+        table.add_column(name, justify="right", style=style)
+    table.add_row(*(value for _, value, _ in cells))
+    return table
+
+
+def _alerts_table(alerts: Sequence[Alert]) -> Table:
+    table = Table(box=None, expand=True, header_style="dim", pad_edge=False)
+    table.add_column("time", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("order or session", no_wrap=True, style="cyan")
+    table.add_column("why", ratio=1, no_wrap=True, overflow="ellipsis")
+    for alert in alerts:
+        score = "" if alert.score is None else f"{alert.score:.3f}"
+        what = Text(alert.what, style=STYLES.get(alert.what, "magenta"))
+        table.add_row(rfc3339(alert.at_ms)[11:19], what, score, alert.subject, alert.why)
+    return table
