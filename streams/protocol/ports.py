@@ -307,6 +307,10 @@ class Source(Protocol[R]):
         ...
 
 
+LATE_ROWS = 8
+"""How many of the newest rows are looked at: each zombie sends one late row at most before it learns its place."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A record of topic `applied`: one range, and the number under which each shard took it."""
@@ -376,7 +380,11 @@ class Sink(Protocol[O_contra]):
         ...
 
     async def newest(self, tp: Tp) -> Row | None:
-        """The newest row of this partition and topic id in `applied` (exactly-once: the newest committed one)."""
+        """The newest row of this partition and topic id in `applied` (exactly-once: the newest committed one).
+
+        Its horizon is raised to the largest of the LATE_ROWS newest: a zombie that wakes may send one row late, and knows
+        less than those who went on.
+        """
         ...
 
     async def committed(self, tp: Tp) -> int | None:

@@ -11,10 +11,11 @@ topic id as well.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 from schemas.decisions import APPLIED_VERSION, AppliedRow, decode_applied, encode
 from schemas.topics import applied_partition
-from streams.protocol.ports import Row, Tp, Verdict
+from streams.protocol.ports import LATE_ROWS, Row, Tp, Verdict
 from streams.transport.log import LogReader
 from streams.transport.output import Output
 
@@ -38,11 +39,14 @@ class AppliedLog:
         return Output(self._topic, key, encode_row(row), offset=row.last, partition=partition)
 
     async def newest(self, tp: Tp) -> Row | None:
-        """The newest row of the partition under its topic id."""
+        """The newest row of the partition under its topic id, its horizon the largest of the LATE_ROWS newest."""
+        newest: list[Row] = []
         async for row in self._backwards(tp):
             if row.topic_id == tp.topic_id:
-                return row
-        return None
+                newest.append(row)
+            if len(newest) == LATE_ROWS:
+                break
+        return replace(newest[0], horizon=max(row.horizon for row in newest)) if newest else None
 
     async def rows(self, tp: Tp, first: int, last: int) -> list[Row]:
         """The rows of exactly this range, the newest first."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from streams.protocol.memory import MemoryStore
 from streams.protocol.ports import (
+    LATE_ROWS,
     ApplyReply,
     Batch,
     BeginReply,
@@ -221,7 +222,8 @@ class SinkLink:
 
     async def newest(self, tp: Tp) -> Row | None:  # noqa: ARG002
         await STEP
-        return self._published.rows[-1] if self._published.rows else None
+        newest = self._published.rows[-LATE_ROWS:]
+        return replace(newest[-1], horizon=max(row.horizon for row in newest)) if newest else None
 
     async def committed(self, tp: Tp) -> int | None:  # noqa: ARG002
         await STEP
