@@ -22,7 +22,7 @@ def empty_store(tp: Tp, evidence: str) -> Stop:
 def log_cut(tp: Tp, place: int, start: int) -> Stop:
     return Stop(
         f"{tp}: offset {place} is needed and the log begins at {start}: retention deleted what was not taken yet. "
-        f"Run `headrace state rebuild`"
+        f"Run `headrace state rebuild --from-scratch`"
     )
 
 
@@ -36,7 +36,7 @@ def log_short(tp: Tp, place: int, end: int) -> Stop:
 def log_holes(tp: Tp, first: int, last: int) -> Stop:
     return Stop(
         f"{tp}: the open range {first}..{last} cannot be read whole from the log any more: records were deleted. "
-        f"Run `headrace state rebuild`"
+        f"Run `headrace state rebuild --from-scratch`"
     )
 
 
@@ -50,7 +50,7 @@ def too_deep(tp: Tp, shard: int, place: int, floor: int) -> Stop:
 def not_applied(tp: Tp, shard: int, at: str, end: int) -> Stop:
     return Stop(
         f"{tp}: shard {shard} stands at {at} of the old topic and its home at {end}: what it lacks is in the old "
-        f"topic alone. Run a worker on the old topic until it is idle, or `headrace state rebuild`"
+        f"topic alone. Run a worker on the old topic until it is idle, or `headrace state rebuild --from-scratch`"
     )
 
 

@@ -92,10 +92,12 @@ async def agree(nodes: Nodes, wanted: Mapping[str, str], shards: int) -> None:
 def refuse_different(known: Mapping[str, str], wanted: Mapping[str, str]) -> None:
     """Raises Stop where the store knows other values."""
     if WIPE in known:
-        raise Stop("the state space was being wiped and is not whole: run `headrace state rebuild` again")
+        raise Stop(
+            "the state space was being wiped and is not whole: run `headrace state rebuild --from-scratch` again"
+        )
     if known:
         named = ", ".join(f"{name} {value} (here {wanted[name]})" for name, value in known.items())
         raise Stop(
             f"the state space was made with {named}: set this worker's back to the store's, "
-            "or make the state anew with `headrace state rebuild`"
+            "or make the state anew with `headrace state rebuild --from-scratch`"
         )

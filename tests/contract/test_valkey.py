@@ -254,7 +254,7 @@ async def test_a_wipe_cut_short_keeps_workers_out_until_it_is_run_again(
 ) -> None:
     client.hset("{5}:space", prepare.WIPE, "unfinished")
     other = ValkeyStore(Access(url), SHARDS, limits=LIMITS, ttl_ms=TTL_MS)
-    with pytest.raises(Stop, match="run `headrace state rebuild` again"):
+    with pytest.raises(Stop, match="run `headrace state rebuild --from-scratch` again"):
         await other.prepare()
     await admin.wipe(other)
     await other.prepare()

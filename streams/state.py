@@ -1,0 +1,209 @@
+"""What `headrace state` does: tells the state in canonical lines, puts it on a topic made anew, or makes it again.
+
+`dump` says what every bag means, without TTLs and sequence numbers: two states that took the same events give the same
+bytes, whatever died in between. `rebase` and `rebuild` are the protocol's (streams/protocol), a partition at a time;
+they refuse while a worker of the group is alive, and each may be cut short and run again.
+The price of a rebuild: it begins where the log does, so what retention deleted is not in the state any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+import orjson
+
+from features.compact import canonical
+from features.definitions import Definitions, Flow
+from features.group import Group
+from schemas.settings import Settings
+from streams.configuration import Configurations, from_files
+from streams.data.cluster import Cluster
+from streams.outputs import RangeOutputs, Writer
+from streams.protocol import rebase as protocol
+from streams.protocol.ports import Row, Stop, Tp
+from streams.protocol.rebuild import Rebuild
+from streams.space import definitions_of, limits_of, open_store
+from streams.stores import admin
+from streams.stores.dump import Bag, batches
+from streams.stores.valkey import ValkeyStore
+from streams.transport.applied import AppliedLog
+from streams.transport.link import Link
+from streams.transport.log import LogReader, TopicFacts
+from streams.transport.records import Record
+from streams.transport.source import KafkaSource
+from streams.work import Prepared, RangeWork
+
+PARTITIONS_AT_ONCE = 4
+LEAVES_WITHIN_S = 12.0  # a static member that ended is in the group until its session is over
+LOOK_S = 0.5
+
+Tell = Callable[[str], None]
+
+
+async def dump(settings: Settings) -> AsyncIterator[bytes]:
+    """The state as canonical NDJSON, by group and entity; many lines at a time."""
+    definitions = definitions_of(settings)
+    async with open_store(settings, definitions) as store:
+        async for text in canonical_lines(store, definitions):
+            yield text
+
+
+async def canonical_lines(store: ValkeyStore, definitions: Definitions) -> AsyncIterator[bytes]:
+    """The same of a store that is open. Raises Stop for a bag of a group that the definitions do not have."""
+    groups = {group.name: group for group in definitions.groups}
+    async for some in batches(store):
+        yield b"".join(_line(bag, groups) for bag in some)
+
+
+def _line(bag: Bag, groups: Mapping[str, Group]) -> bytes:
+    group = groups.get(bag.group)
+    if group is None:
+        raise Stop(
+            f"the store holds bags of group {bag.group!r}, the definitions have {', '.join(groups)}: "
+            "name the definitions file of its workers (HEADRACE_FEATURES)"
+        )
+    meaning = {"entity": bag.entity, **canonical(group, bag.content)}
+    return orjson.dumps(meaning, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+
+
+async def rebase(settings: Settings, topic: str, tell: Tell, *, abandon: bool = False) -> None:
+    """Puts every partition of a topic on its present topic id, beginning at its log's start; a line for each."""
+    definitions = definitions_of(settings)
+    async with _Place(settings, definitions) as place:
+        facts = await place.topic(topic)
+        await place.nobody_works()
+        limits = limits_of(settings, definitions)
+        for partition in range(facts.partitions):
+            tp = Tp(topic, partition, facts.id)
+            start, _ = await place.reader.bounds(topic, partition)
+            done = await protocol.rebase(tp, place.store, start, limits, abandon=abandon)
+            tell(f"{tp}: " + (f"begins at offset {start} of topic {facts.id}" if done else "is on this topic already"))
+
+
+async def rebuild(settings: Settings, tell: Tell, *, from_scratch: bool = False) -> None:
+    """Brings every partition's state to where its log was published; `from_scratch`: after deleting all of it."""
+    definitions = definitions_of(settings)
+    async with _Place(settings, definitions, prepare=not from_scratch) as place:
+        await place.nobody_works()
+        if from_scratch:
+            tell(f"deleted {await admin.wipe(place.store):,} keys")
+        own = from_files(definitions, settings.rules, settings.model)
+        await place.store.put_config(own.id, own.content)
+        configurations = Configurations(definitions, own, place.store.get_config)
+        facts = {flow.topic: await place.topic(flow.topic) for flow in definitions.flows}
+        every = [
+            _Partition(place, Tp(flow.topic, partition, facts[flow.topic].id), flow, configurations)
+            for flow in definitions.flows
+            for partition in range(facts[flow.topic].partitions)
+        ]
+        await _rebuild_all(every, tell)
+
+
+async def _rebuild_all(every: Sequence[_Partition], tell: Tell) -> None:
+    """A few at a time; the first that fails ends the others."""
+    gate = asyncio.Semaphore(PARTITIONS_AT_ONCE)
+
+    async def one(partition: _Partition) -> None:
+        async with gate:
+            tell(await partition.rebuild())
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for partition in every:
+                tasks.create_task(one(partition))
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from None
+
+
+class _Place:
+    """The store and the log that the settings name."""
+
+    def __init__(self, settings: Settings, definitions: Definitions, *, prepare: bool = True) -> None:
+        self.settings, self.definitions, self.prepare = settings, definitions, prepare
+        self.inputs = [flow.topic for flow in definitions.flows]
+        self.reader = LogReader(Link.of(settings.kafka))
+        self.store = open_store(settings, definitions)
+
+    async def __aenter__(self) -> _Place:
+        if self.prepare:
+            await self.store.prepare()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.store.close()
+        await self.reader.stop()
+
+    async def topic(self, name: str) -> TopicFacts:
+        if name not in self.inputs:
+            raise Stop(f"topic {name!r} is no input: want one of {', '.join(self.inputs)}")
+        facts = await self.reader.topics([name])
+        if name not in facts:
+            raise Stop(f"topic {name!r} is not at {self.settings.kafka.brokers}: `headrace topics create` makes it")
+        return facts[name]
+
+    async def nobody_works(self) -> None:
+        """Raises Stop while the group has members; one that ended a moment ago is waited for."""
+        until = time.monotonic() + LEAVES_WITHIN_S
+        while members := await members_of(self.settings):
+            if time.monotonic() > until:
+                self._refuse(members)
+            await asyncio.sleep(LOOK_S)
+
+    def _refuse(self, members: Sequence[str]) -> NoReturn:
+        raise Stop(
+            f"group {self.settings.kafka.group} has {len(members)} workers alive ({', '.join(members)}): stop them "
+            "first; one that was killed leaves the group when its session is over"
+        )
+
+
+async def members_of(settings: Settings) -> list[str]:
+    """The client ids of the workers that the broker counts as alive."""
+    async with Cluster(settings.kafka).admin() as admin_client:
+        (reply,) = await admin_client.describe_consumer_groups([settings.kafka.group])
+    groups = reply.to_object()["groups"]
+    return sorted(str(member["client_id"]) for group in groups for member in group["members"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Partition:
+    """One partition to be rebuilt."""
+
+    place: _Place
+    tp: Tp
+    flow: Flow
+    configurations: Configurations
+
+    async def rebuild(self) -> str:
+        """Rebuilds it; what was done, in a line."""
+        upto = await self._upto()
+        if upto < 0:
+            return f"{self.tp}: nothing of it was published"
+        place = self.place
+        writer = Writer(self.tp, same_partitions=False, feature_hash=place.definitions.vector.hash)
+        work = RangeWork(self.tp, self.flow, place.definitions, place.store.shards, self.configurations, writer)
+        limits = limits_of(place.settings, place.definitions)
+        source = KafkaSource(self.tp, place.reader, _never, limit=1, idle_s=0.0)
+        own = self.configurations.own.id
+        rebuilding: Rebuild[Record, Prepared, RangeOutputs] = Rebuild(
+            self.tp, place.store, source, work, limits, own, uuid.uuid4().bytes
+        )
+        await rebuilding.run(upto)
+        return f"{self.tp}: rebuilt up to offset {upto}"
+
+    async def _upto(self) -> int:
+        """The last offset of which all is out; of what comes after it a worker decides again, with the same ids."""
+        place, tp = self.place, self.tp
+        committed = await place.reader.committed(place.settings.kafka.group, tp.topic, tp.partition)
+        if place.settings.delivery == "exactly-once":
+            return (committed or 0) - 1
+        newest: Row | None = await AppliedLog(place.reader, place.inputs).newest(tp)
+        return newest.first - 1 if newest is not None else (committed or 0) - 1
+
+
+async def _never(offset: int) -> int:
+    raise AssertionError(f"a rebuild reads beside the group, it does not seek to {offset}")
