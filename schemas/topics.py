@@ -127,6 +127,14 @@ TOPICS: dict[str, Topic] = {
 }
 
 
+def registry_of(inputs: Sequence[str], outputs: Sequence[str] = ()) -> dict[str, Topic]:
+    """The registry of somebody's own definitions: their inputs, what we write of them, `applied` and dead letters."""
+    known = {**TOPICS, **{name: _input(name, 90, "An input of your own definitions.") for name in inputs}}
+    named = dict.fromkeys((*inputs, *outputs, "applied"))
+    dead = {topic.name: topic for topic in map(dead_letter_topic, inputs)}
+    return {name: TOPICS.get(name, known[name]) for name in named if name not in dead} | dead
+
+
 def partitions_of(topic: Topic, partitions: int, inputs: Sequence[str] = INPUTS) -> int:
     """How many partitions a topic gets where inputs have `partitions`."""
     return applied_partitions(partitions, inputs) if topic.name == "applied" else topic.partitions or partitions

@@ -57,6 +57,11 @@ def _outputs(flow: Flow, definitions: Definitions) -> tuple[str, ...]:
     return ANOMALIES if session and set(session.groups) <= set(flow.groups) else ()
 
 
+def outputs_of(definitions: Definitions) -> tuple[str, ...]:
+    """The topics of ours that the flows write beside `applied` and dead letters."""
+    return tuple(dict.fromkeys(topic for flow in definitions.flows for topic in _outputs(flow, definitions)))
+
+
 def topics_of(definitions: Definitions) -> tuple[str, ...]:
     """Every topic that must be there before a worker starts, inputs first."""
     agents = agents_of(definitions)

@@ -7,7 +7,7 @@ Only ever adds: a topic that is there stays as it is, and a difference that matt
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,10 @@ from aiokafka.admin import (  # type: ignore[import-untyped]  # it has no types
 from aiokafka.errors import KafkaError, for_code  # type: ignore[import-untyped]
 
 from schemas.settings import Settings
-from schemas.topics import DAY_MS, INPUTS, TOPICS, Topic, partitions_of
+from schemas.topics import DAY_MS, INPUTS, TOPICS, Topic, partitions_of, registry_of
 from streams.data.cluster import Cluster, ClusterError
+from streams.space import definitions_of
+from streams.topology import outputs_of
 
 ALREADY_EXISTS = 36  # Kafka's code: somebody else was faster
 CREATE_MS = 30_000
@@ -43,8 +45,9 @@ async def create_topics(settings: Settings) -> list[Made]:
     """
     cluster = Cluster(settings.kafka)
     there = await cluster.topics()
-    wanted = {topic.name: _partitions(topic, settings.partitions, there) for topic in TOPICS.values()}
-    missing = [topic for topic in TOPICS.values() if topic.name not in there]
+    inputs, topics = _registry(settings)
+    wanted = {topic.name: _partitions(topic, settings.partitions, there, inputs) for topic in topics}
+    missing = [topic for topic in topics if topic.name not in there]
     grown = {name: count for name, count in wanted.items() if name == "applied" and 0 < there.get(name, 0) < count}
     async with cluster.admin() as admin:
         if missing:
@@ -70,14 +73,23 @@ async def listed(settings: Settings) -> list[dict[str, object]]:
             "writer": topic.writer,
             "readers": ", ".join(topic.readers),
         }
-        for topic in TOPICS.values()
+        for topic in _registry(settings)[1]
     ]
 
 
-def _partitions(topic: Topic, partitions: int, there: Mapping[str, int]) -> int:
+def _registry(settings: Settings) -> tuple[Sequence[str], list[Topic]]:
+    """(inputs, all topics) of the shop, or of the definitions file that the settings name."""
+    if settings.features is None:
+        return INPUTS, list(TOPICS.values())
+    definitions = definitions_of(settings)
+    inputs = [flow.topic for flow in definitions.flows]
+    return inputs, list(registry_of(inputs, outputs_of(definitions)).values())
+
+
+def _partitions(topic: Topic, partitions: int, there: Mapping[str, int], inputs: Sequence[str]) -> int:
     """How many partitions a topic should have, seeing that the inputs may be there and have more than was set."""
-    largest_input = max(partitions, *(there.get(name, 0) for name in INPUTS))
-    return partitions_of(topic, largest_input if topic.name == "applied" else partitions)
+    largest_input = max(partitions, *(there.get(name, 0) for name in inputs))
+    return partitions_of(topic, largest_input if topic.name == "applied" else partitions, inputs)
 
 
 def _what(name: str, wanted: int, has: int, made: set[str], grown: Mapping[str, int]) -> str:
