@@ -55,7 +55,7 @@ def _same_bytes(world: World, partition: Partition) -> None:
         if decision.recovered:
             continue
         if not world.exactly_once and partition.tp in world.two_owners:
-            world.counts.holes += 1  # the hole the docs admit: two live owners at the moment of the rollback
+            world.counts.holes = 1  # the hole the docs admit: two live owners at the moment of the rollback
             continue
         raise BrokenPromiseError(f"P2: {partition.tp}@{decision.offset}: {known} then {decision}, not marked")
 

@@ -48,7 +48,7 @@ class Counts(Silent):
     stalls: int = 0
     orders: int = 0
     steps: int = 0
-    holes: int = 0
+    holes: int = 0  # schedules with one, when summed up
 
     def caught_up(self, tp: Tp, shard: int, first: int, last: int) -> None:  # noqa: ARG002
         self.catchups += 1
