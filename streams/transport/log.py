@@ -162,8 +162,10 @@ class LogReader:
         reply = await client.send(
             node, StableOffsetRequest(group, topic, partition), group=ConnectionGroup.COORDINATION
         )
-        ((_, ((_, offset, _, _, partition_error, _),), _),) = reply.topics
-        if error := reply.error_code or partition_error:
+        if reply.error_code:  # then it holds no topics: the coordinator is only just taking the group over
+            raise for_code(reply.error_code)(f"group {group}")
+        ((_, ((_, offset, _, _, error, _),), _),) = reply.topics
+        if error:
             raise for_code(error)(f"group {group}, {topic}/{partition}")
         return int(offset) if offset >= 0 else None
 
