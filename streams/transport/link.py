@@ -40,6 +40,8 @@ class KafkaSettings(Protocol):
     def cert_file(self) -> Path | None: ...
     @property
     def key_file(self) -> Path | None: ...
+    @property
+    def key_password(self) -> Secret | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class Link:
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
+    key_password: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.security_protocol not in SECURITY_PROTOCOLS:
@@ -79,6 +82,7 @@ class Link:
             ca_file=kafka.ca_file,
             cert_file=kafka.cert_file,
             key_file=kafka.key_file,
+            key_password=kafka.key_password.get_secret_value() if kafka.key_password else None,
         )
 
     def client(self) -> dict[str, Any]:
@@ -102,6 +106,6 @@ class Link:
             if path is not None and not path.is_file():
                 raise ValueError(f"file {path} is not there (HEADRACE_KAFKA__{name})")
         context: ssl.SSLContext = create_ssl_context(
-            cafile=self.ca_file, certfile=self.cert_file, keyfile=self.key_file
+            cafile=self.ca_file, certfile=self.cert_file, keyfile=self.key_file, password=self.key_password
         )
         return context

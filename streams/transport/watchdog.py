@@ -23,6 +23,7 @@ from streams.transport.consumer import Standing
 
 LOOK_EVERY_S = 1.0
 ANSWER_WITHIN_S = 2.0
+PROBE_AFTER_S = 2.0  # a broker that is away is noticed early, so that its return begins a full term
 
 
 class StalledError(RuntimeError):
@@ -62,25 +63,26 @@ class Watchdog:
 
     async def look(self) -> None:
         """One look; raises StalledError."""
-        now = self.clock()
         if self.tasks.assigned:
-            stalled = self._stalled(await self._standings(), now)
+            still_s, what = self._stillest(await self._standings(), self.clock())
+            allowed_s = self.stall_s
         else:
-            stalled = None if now - self._since <= self.assignment_s else self._unassigned(now)
-        if stalled is None:
-            return
-        if self.excused() or not await self._broker_answers():
+            still_s, what = self._unassigned(self.clock())
+            allowed_s = self.assignment_s
+        if still_s > PROBE_AFTER_S and (self.excused() or not await self._broker_answers()):
             self._spare()
-            return
-        raise StalledError(stalled)
+        elif still_s > allowed_s:
+            raise StalledError(what)
 
-    def _unassigned(self, now: float) -> str:
-        return (
-            f"the group has given this worker no answer for {now - self._since:.0f} s: is another worker running with "
+    def _unassigned(self, now: float) -> tuple[float, str]:
+        still_s = now - self._since
+        return still_s, (
+            f"the group has given this worker no answer for {still_s:.0f} s: is another worker running with "
             "the same --slot, or the session timeout not allowed (HEADRACE_KAFKA__SESSION_TIMEOUT_MS)?"
         )
 
-    def _stalled(self, standings: dict[TP, Standing], now: float) -> str | None:
+    def _stillest(self, standings: dict[TP, Standing], now: float) -> tuple[float, str]:
+        """For how long the partition that has stood still longest has done so, and in which state."""
         places = self.tasks.places()
         for tp in self._seen.keys() - standings.keys():
             del self._seen[tp], self._moved_at[tp]
@@ -90,13 +92,14 @@ class Watchdog:
             if idle or self._seen.get(tp) != seen:
                 self._moved_at[tp] = now
             self._seen[tp] = seen
-            if now - self._moved_at[tp] > self.stall_s:
-                return (
-                    f"{tp.topic}/{tp.partition} has not moved for {now - self._moved_at[tp]:.0f} s: read up to "
-                    f"{standing.position} of {standing.end}, {standing.waiting} records in hand, finished up to "
-                    f"{places.get(tp)}"
-                )
-        return None
+        if not standings:
+            return 0.0, ""
+        tp = min(standings, key=self._moved_at.__getitem__)
+        still_s, standing = now - self._moved_at[tp], standings[tp]
+        return still_s, (
+            f"{tp.topic}/{tp.partition} has not moved for {still_s:.0f} s: read up to {standing.position} of "
+            f"{standing.end}, {standing.waiting} records in hand, finished up to {places.get(tp)}"
+        )
 
     async def _standings(self) -> dict[TP, Standing]:
         """As they are; as they were where the consumer's thread does not answer, which is no progress."""

@@ -1,0 +1,55 @@
+"""Checks at start: what is wrong is said before a worker joins and stands idle."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from streams.protocol.ports import Stop
+from streams.transport.checks import check
+from streams.transport.log import TopicFacts
+from streams.transport.profile import EMBEDDED, KAFKA, Profile
+
+INPUTS = ["orders", "cart"]
+THERE = {"orders": 4, "cart": 4, "applied": 8, "fraud": 4}
+
+
+class Log:
+    def __init__(self, topics: dict[str, int], settings: dict[str, str] | None = None) -> None:
+        self._topics = topics
+        self._settings = settings or {}
+
+    async def topics(self, names: Iterable[str]) -> dict[str, TopicFacts]:
+        return {name: TopicFacts("id", self._topics[name]) for name in names if name in self._topics}
+
+    async def broker_settings(self, names: Iterable[str]) -> dict[str, str]:
+        return {name: self._settings[name] for name in names if name in self._settings}
+
+
+async def checked(log: Log, profile: Profile = KAFKA) -> None:
+    untyped: Any = log
+    await check(untyped, profile, INPUTS, ["applied", "fraud"])
+
+
+async def test_all_there_is_no_complaint() -> None:
+    await checked(Log(THERE, {"group.min.session.timeout.ms": "6000"}))
+
+
+async def test_missing_topics_are_named_with_the_remedy() -> None:
+    with pytest.raises(Stop, match=r"cart, fraud.*headrace topics create"):
+        await checked(Log({"orders": 4, "applied": 8}))
+
+
+async def test_applied_needs_a_partition_for_each_of_the_inputs() -> None:
+    with pytest.raises(Stop, match=r"applied has 4 partitions.*need 8"):
+        await checked(Log(THERE | {"applied": 4}))
+
+
+async def test_a_session_that_the_broker_does_not_allow_is_named_with_its_setting() -> None:
+    with pytest.raises(Stop, match=r"2000 ms: the broker allows 6000.*HEADRACE_KAFKA__SESSION_TIMEOUT_MS"):
+        await checked(Log(THERE, {"group.min.session.timeout.ms": "6000"}), KAFKA.with_(session_timeout_ms=2_000))
+
+
+async def test_a_broker_that_may_not_be_asked_for_its_settings_is_believed() -> None:
+    await checked(Log(THERE), EMBEDDED)
+    await checked(Log(THERE), KAFKA)

@@ -1,0 +1,32 @@
+"""Requests of ours: they survive their own encoding, and ask what they say."""
+
+from io import BytesIO
+from typing import Any
+
+from streams.transport.requests import (
+    MetadataRequest_v12,
+    MetadataResponse_v12,
+    OffsetFetchRequest_v7,
+    StableOffsetRequest,
+    TopicsRequest,
+)
+
+VERSIONS = {3: (0, 12), 9: (0, 7)}
+
+
+def test_topics_are_asked_by_name_and_none_is_created() -> None:
+    request = MetadataRequest_v12.decode(BytesIO(TopicsRequest(["orders"]).prepare(VERSIONS).encode()))
+    assert [name for _, name, _ in request.topics] == ["orders"]
+    assert not request.allow_auto_topic_creation
+
+
+def test_stable_offsets_are_what_is_asked_for() -> None:
+    request = OffsetFetchRequest_v7.decode(BytesIO(StableOffsetRequest("g", "orders", 3).prepare(VERSIONS).encode()))
+    assert (request.group, request.topics, request.require_stable) == ("g", [("orders", [3], {})], True)
+
+
+def test_a_topics_id_is_read_from_the_answer() -> None:
+    topic: tuple[Any, ...] = (0, "orders", bytes(range(16)), False, [(0, 0, 1, 0, [1], [1], [], {})], 0, {})
+    answer = MetadataResponse_v12(0, [(1, "host", 9092, None, {})], "cluster", 1, [topic], {})
+    decoded = MetadataResponse_v12.decode(BytesIO(answer.encode()))
+    assert (decoded.cluster_id, decoded.topics[0][2].hex()) == ("cluster", "000102030405060708090a0b0c0d0e0f")

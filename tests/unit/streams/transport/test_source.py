@@ -1,0 +1,264 @@
+"""One partition's source: the batch that follows, a seek for any other place, acknowledgements when all is out."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from streams.protocol.ports import Batch, Stop, Tp
+from streams.transport.consumer import Delivery
+from streams.transport.source import KafkaSource
+
+TP = Tp("orders", 3, "id")
+IDLE_S = 0.05
+
+
+@dataclass
+class Rec:
+    offset: int
+
+
+@dataclass
+class Event:
+    value: Delivery
+    acked: bool = False
+
+    def ack(self) -> None:
+        self.acked = True
+
+
+@dataclass
+class Log:
+    start: int = 0
+    end: int = 1_000
+
+    async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        assert (topic, partition) == ("orders", 3)
+        return self.start, self.end
+
+    async def read(self, topic: str, partition: int, first: int, last: int) -> list[Rec]:
+        assert (topic, partition) == ("orders", 3)
+        return [Rec(offset) for offset in range(max(first, self.start), min(last + 1, self.end))]
+
+
+@dataclass
+class Rig:
+    """A source and the consumer's side of it."""
+
+    log: Log = field(default_factory=Log)
+    seeks: list[int] = field(default_factory=list)
+    epoch: int = 0
+    limit: int = 10
+
+    def __post_init__(self) -> None:
+        log: Any = self.log
+        self.source = KafkaSource(TP, log, self.rewind, limit=self.limit, idle_s=IDLE_S)
+
+    async def rewind(self, place: int) -> int:
+        await asyncio.sleep(0)
+        self.seeks.append(place)
+        self.epoch += 1
+        return self.epoch
+
+    def put(self, first: int, offsets: Sequence[int], epoch: int | None = None) -> Event:
+        records: Any = [Rec(offset) for offset in offsets]
+        event = Event(Delivery(first, records, self.epoch if epoch is None else epoch))
+        untyped: Any = event
+        self.source.put(untyped)
+        return event
+
+    async def asked(self, place: int) -> "asyncio.Task[Batch[Any] | None]":
+        """The driver's question, waiting for records."""
+        asking = asyncio.create_task(self.source.next(place))
+        await asyncio.sleep(0.01)
+        return asking
+
+
+def offsets(batch: Batch[Any] | None) -> list[int]:
+    assert batch is not None
+    return [record.offset for record in batch.records]
+
+
+async def begun(place: int = 0, **parts: Any) -> tuple[Rig, "asyncio.Task[Batch[Any] | None]"]:
+    rig = Rig(**parts)
+    return rig, await rig.asked(place)
+
+
+async def test_the_first_question_seeks_and_waits_for_its_batch() -> None:
+    rig, asking = await begun(5)
+    rig.put(5, [5, 6, 7])
+    batch = await asking
+    assert (rig.seeks, batch and batch.first, offsets(batch)) == ([5], 5, [5, 6, 7])
+
+
+async def test_what_follows_comes_without_a_seek_and_small_batches_together() -> None:
+    rig, asking = await begun()
+    rig.put(0, [0])
+    await asking
+    for first in range(1, 30, 3):
+        rig.put(first, range(first, first + 3))
+    assert offsets(await rig.source.next(1)) == list(range(1, 11))
+    assert offsets(await rig.source.next(11)) == list(range(11, 21))
+    assert rig.seeks == [0]
+
+
+async def test_a_hole_belongs_to_the_batch_after_it() -> None:
+    rig, asking = await begun()
+    rig.put(0, [0, 1])
+    await asking
+    rig.put(2, [6, 7])
+    batch = await rig.source.next(2)
+    assert (batch and batch.first, offsets(batch), rig.seeks) == (2, [6, 7], [0])
+
+
+async def test_a_batch_is_acknowledged_only_when_all_of_it_is_published() -> None:
+    rig, asking = await begun(limit=2)
+    event = rig.put(0, [0, 1, 2])
+    assert offsets(await asking) == [0, 1]
+    await rig.source.next(2)
+    rig.source.done(1)
+    assert not event.acked
+    rig.source.done(2)
+    assert event.acked
+    assert rig.source.finished == 3
+
+
+async def test_asking_ahead_acknowledges_nothing() -> None:
+    rig, asking = await begun()
+    event = rig.put(0, [0, 1])
+    await asking
+    rig.put(2, [2])
+    assert offsets(await rig.source.next(2)) == [2]
+    assert not event.acked
+
+
+async def test_the_same_place_again_gives_the_same_records_without_a_seek() -> None:
+    rig, asking = await begun()
+    rig.put(0, [0, 1, 2])
+    assert offsets(await asking) == offsets(await rig.source.next(0))
+    assert rig.seeks == [0]
+
+
+async def test_another_place_seeks_and_what_was_queued_before_is_void() -> None:
+    rig, asking = await begun(50)
+    stale = rig.put(50, [50, 51])
+    await asking
+    back = await rig.asked(20)
+    rig.put(52, [52], epoch=1)
+    rig.put(20, [20, 21])
+    assert (offsets(await back), rig.seeks, stale.acked) == ([20, 21], [50, 20], False)
+
+
+async def test_idle_is_none_and_no_seek() -> None:
+    rig, asking = await begun()
+    assert await asking is None
+    assert await rig.source.next(0) is None
+    assert rig.seeks == [0]
+
+
+async def test_a_cancelled_question_leaves_its_records_for_the_next() -> None:
+    rig, asking = await begun()
+    asking.cancel()
+    rig.put(0, [0])
+    assert offsets(await rig.source.next(0)) == [0]
+
+
+async def test_a_question_cancelled_within_its_seek_is_followed_by_another_seek() -> None:
+    rig = Rig()
+    asking = asyncio.create_task(rig.source.next(7))
+    await asyncio.sleep(0)
+    asking.cancel()
+    again = await rig.asked(7)
+    rig.put(7, [7])
+    assert offsets(await again) == [7]
+
+
+async def test_a_place_before_the_logs_start_stops_the_worker_and_names_the_remedy() -> None:
+    rig, asking = await begun(5, log=Log(start=100))
+    rig.put(100, [100])
+    with pytest.raises(Stop, match=r"100.*headrace state rebuild"):
+        await asking
+
+
+async def test_a_place_beyond_the_logs_end_stops_the_worker_and_names_the_remedy() -> None:
+    rig, asking = await begun(5_000, log=Log(end=10))
+    rig.put(0, [0, 1])
+    with pytest.raises(Stop, match=r"10.*headrace state rebase orders"):
+        await asking
+
+
+async def test_a_jump_within_the_log_is_sought_again() -> None:
+    rig, asking = await begun(5)
+    rig.put(9, [9])
+    assert await asking is None
+    rig.put(5, [5])
+    assert (offsets(await rig.source.next(5)), rig.seeks) == ([5], [5, 5])
+
+
+async def test_an_open_range_is_read_beside_the_queue() -> None:
+    rig = Rig()
+    batch = await rig.source.read(3, 6)
+    assert (batch and batch.first, offsets(batch)) == (3, [3, 4, 5, 6])
+    assert await Rig(log=Log(start=10)).source.read(3, 6) is None
+
+
+class TestRest:
+    """A pause is over when what was given out is published and the driver waits for more."""
+
+    async def resting(self, rig: Rig) -> bool:
+        try:
+            await asyncio.wait_for(rig.source.rest(), 0.05)
+        except TimeoutError:
+            return False
+        return True
+
+    async def test_an_idle_driver_is_at_rest_at_once_and_is_given_nothing(self) -> None:
+        rig, asking = await begun()
+        rig.source.pause()
+        assert await self.resting(rig)
+        rig.put(0, [0])
+        assert await self.resting(rig)
+        await asyncio.sleep(2 * IDLE_S)
+        assert not asking.done()
+        asking.cancel()
+
+    async def test_a_range_in_hand_is_waited_for(self) -> None:
+        rig, asking = await begun()
+        rig.put(0, [0, 1])
+        await asking
+        ahead = await rig.asked(2)
+        rig.source.pause()
+        assert not await self.resting(rig)
+        rig.source.done(1)
+        assert await self.resting(rig)
+        ahead.cancel()
+
+    async def test_a_range_that_was_open_before_is_waited_for(self) -> None:
+        rig = Rig()
+        await rig.source.read(0, 4)
+        ahead = await rig.asked(5)
+        rig.source.pause()
+        assert not await self.resting(rig)
+        rig.source.done(4)
+        assert await self.resting(rig)
+        ahead.cancel()
+
+    async def test_a_batch_that_was_given_back_is_not(self) -> None:
+        rig, asking = await begun()
+        rig.put(0, [0, 1])
+        await asking
+        rig.source.pause()
+        again = await rig.asked(0)
+        assert await self.resting(rig)
+        again.cancel()
+
+    async def test_after_the_pause_it_goes_on_from_its_place_with_a_seek(self) -> None:
+        rig, asking = await begun()
+        rig.source.pause()
+        await asyncio.sleep(0.01)
+        rig.source.resume()
+        await asyncio.sleep(0.01)
+        rig.put(0, [0])
+        assert (offsets(await asking), rig.seeks) == ([0], [0, 0])
