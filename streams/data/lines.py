@@ -31,20 +31,30 @@ async def _reads(file: BinaryIO) -> AsyncIterator[bytes]:
         descriptor = file.fileno()
     except (OSError, io.UnsupportedOperation):  # bytes in memory
         descriptor = -1
-    loop, readable = asyncio.get_running_loop(), asyncio.Event()
+    while await _readable(descriptor):
+        if not (data := os.read(descriptor, PIECE_BYTES)):
+            return
+        yield data
+    while data := file.read(PIECE_BYTES):
+        yield data
+        await asyncio.sleep(0)
+
+
+async def _readable(descriptor: int) -> bool:
+    """Waits until a read would not block; False for a regular file, which cannot be waited for and need not be."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
     try:
-        loop.add_reader(descriptor, readable.set)
-    except (OSError, ValueError):  # a regular file cannot be waited for, and need not be
-        while data := file.read(PIECE_BYTES):
-            yield data
-            await asyncio.sleep(0)
-        return
+        loop.add_reader(descriptor, _wake, ready)
+    except (OSError, ValueError):
+        return False
     try:
-        while True:
-            await readable.wait()
-            readable.clear()
-            if not (data := os.read(descriptor, PIECE_BYTES)):
-                return
-            yield data
+        await ready
     finally:
         loop.remove_reader(descriptor)
+    return True
+
+
+def _wake(ready: asyncio.Future[None]) -> None:
+    if not ready.done():  # the loop may say so twice before we run
+        ready.set_result(None)

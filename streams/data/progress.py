@@ -14,11 +14,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from aiokafka import TopicPartition  # type: ignore[import-untyped]  # it ships no types
-from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
 
 from schemas.decisions import decode_applied
 from streams.data.cluster import Cluster
 from streams.data.lockstep import Place
+from streams.transport.link import Link
+from streams.transport.log import LogReader
 
 APPLIED = "applied"
 COMMITTED_EVERY_S = 0.5
@@ -26,11 +27,11 @@ WAIT_MS = 20
 
 
 class Progress:
-    """The workers of one consumer group on some topics; made by `watching`."""
+    """The workers of one consumer group on some partitions; made by `watching`."""
 
-    def __init__(self, group: str, topics: Collection[str], admin: Any, applied: Any | None) -> None:
-        self._group, self._topics = group, frozenset(topics)
-        self._admin, self._applied = admin, applied
+    def __init__(self, group: str, places: Collection[Place], log: LogReader, applied: Any | None) -> None:
+        self._group, self._places = group, frozenset(places)
+        self._log, self._applied = log, applied
         self._positions: dict[Place, int] = {}
         self._asked_s = 0.0
 
@@ -51,26 +52,25 @@ class Progress:
                 self._note((row.topic, row.partition), row.last + 1)
 
     async def _ask_committed(self) -> None:
-        try:
-            committed = await self._admin.list_consumer_group_offsets(self._group)
-        except KafkaError:  # a group that no worker has ever joined; `applied`, or the next time, will tell
-            return
-        for tp, at in committed.items():
-            self._note((tp.topic, tp.partition), at.offset)
+        """One small request a partition: the request for a whole group cannot be read from the embedded broker."""
+        for place in self._places:
+            self._note(place, await self._log.committed(self._group, *place))
 
-    def _note(self, place: Place, position: int) -> None:
-        if place[0] in self._topics:
+    def _note(self, place: Place, position: int | None) -> None:
+        if place in self._places and position is not None:
             self._positions[place] = max(position, self._positions.get(place, 0))
 
 
 @asynccontextmanager
 async def watching(cluster: Cluster, topics: Collection[str]) -> AsyncIterator[Progress]:
     """The progress of the settings' group from now on."""
+    counts = await cluster.topics()
+    log = LogReader(Link.of(cluster.kafka))
     async with AsyncExitStack() as stack:
-        admin = await stack.enter_async_context(cluster.admin())
-        count = (await cluster.topics()).get(APPLIED, 0)
+        stack.push_async_callback(log.stop)
         applied = None
-        if count:
+        if count := counts.get(APPLIED, 0):
             ends = await cluster.ends(TopicPartition(APPLIED, number) for number in range(count))
             applied = await stack.enter_async_context(cluster.consumer(ends))
-        yield Progress(cluster.kafka.group, topics, admin, applied)
+        places = [(topic, number) for topic in topics for number in range(counts[topic])]
+        yield Progress(cluster.kafka.group, places, log, applied)

@@ -35,7 +35,7 @@ class Meter(Protocol):
     """Whoever shows how far a replay is."""
 
     def moved(self, at_ms: int, sent: int) -> None:
-        """Everything before `at_ms` is with the broker."""
+        """Records up to `at_ms` were sent."""
         ...
 
 
@@ -137,7 +137,7 @@ class Replay:
                 raise _stalled(lockstep, positions, self.stall_s)
             else:
                 await asyncio.sleep(TICK_S)
-            self.meter.moved(at_ms, self.done.records)
+            self.meter.moved(self.done.last_ms or 0, self.done.records)
 
 
 def _stalled(lockstep: Lockstep, positions: Mapping[Place, int], stall_s: float) -> DataError:
