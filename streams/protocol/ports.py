@@ -382,8 +382,8 @@ class Sink(Protocol[O_contra]):
     async def newest(self, tp: Tp) -> Row | None:
         """The newest row of this partition and topic id in `applied` (exactly-once: the newest committed one).
 
-        Its horizon is raised to the largest of the LATE_ROWS newest: a zombie that wakes may send one row late, and knows
-        less than those who went on.
+        Its horizon is raised to the largest of the LATE_ROWS newest: a zombie that wakes may send one row late, and
+        knows less than those who went on.
         """
         ...
 
