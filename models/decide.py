@@ -63,6 +63,8 @@ class Decider:
         """`names` are the columns of the vector that `decide` is given."""
         self.rules, self.model, self.width = rules, model, len(names)
         self._read = _read(rules.rules, names)
+        self._features = model.features if model is not None else ()
+        self._places_of_features = [list(names).index(one.name) for one in self._features]
 
     def decide(self, x: Floats) -> Decided:
         """(n, d) vectors, finite -> n decisions; n may be 0."""
@@ -129,8 +131,8 @@ class Decider:
         ]
 
     def _input_reason(self, place: int, row: Floats) -> ReasonCode:
-        assert self.model is not None
-        one, value = self.model.inputs[place], float(row[self.model.columns[place]]) + 0.0
+        one = self._features[place]
+        value = float(row[self._places_of_features[place]]) + 0.0
         side = "HIGH" if value > one.usual else "LOW"
         return ReasonCode(
             f"{side}_{one.name.upper()}", f"{one.name} is {plain(value)}, usually {plain(one.usual)}", value

@@ -8,6 +8,9 @@ squashed inputs; the standardisation is folded into what is kept, so that a mode
     weight what is added to the log-odds each time the input doubles (more exactly: 1 + input)
 and `bias` is the log-odds of an order that is usual in everything. Inputs that never vary in the data are left out.
 
+A feature may come several times, clipped from below at different values: its line then bends there, and an amount can
+matter little up to 200 and much beyond.
+
 Score and contributions have the same bytes on any CPU (see exact.py); columns are summed in one fixed tree, not by
 BLAS. Scores are rounded to 1e-6 before anything compares or prints them. They are in [0, 1] and never NaN for finite
 inputs. The price: what depends on two inputs together, other than as a ratio, is invisible to it.
@@ -73,8 +76,16 @@ class Logistic:
         return rounded
 
     def contributions(self, x: Floats) -> Floats:
-        """(n, d) -> (n, inputs): what each input adds to the log-odds, in the order of `inputs`."""
-        return self._parts(x).T
+        """(n, d) -> (n, features): what each of `features` adds to the log-odds, all its inputs together."""
+        parts = dict.fromkeys((one.name for one in self.features), 0.0 * x[:, 0])
+        for one, part in zip(self.inputs, self._parts(x), strict=True):
+            parts[one.name] = parts[one.name] + part
+        return np.stack(list(parts.values()), axis=1) if parts else np.zeros((len(x), 0))
+
+    @property
+    def features(self) -> tuple[Input, ...]:
+        """Each feature's first input: that over the whole of its range."""
+        return tuple({one.name: one for one in reversed(self.inputs)}.values())[::-1]
 
     def _parts(self, x: Floats) -> Floats:
         """(n, d) -> (inputs, n), one contiguous row an input."""
@@ -91,30 +102,40 @@ class Logistic:
 
 
 def fit(
-    x: Floats, fraud: npt.NDArray[np.bool_], names: Sequence[str], *, l2: float = 1.0, squash: Squash = "log2"
+    x: Floats,
+    fraud: npt.NDArray[np.bool_],
+    names: Sequence[str],
+    *,
+    l2: float = 1.0,
+    squash: Squash = "log2",
+    bends: Sequence[float] = (),
 ) -> Logistic:
     """The likeliest model for (n, d) vectors and (n,) labels, with a ridge of strength `l2` on standardised inputs.
 
-    It is what scikit-learn's LogisticRegression(C=1/l2) finds on the same inputs. Raises ValueError where one class is
-    absent.
+    `bends` are quantiles: each column is offered once more from there on. Without them it is what scikit-learn's
+    LogisticRegression(C=1/l2) finds on the same inputs. Raises ValueError where one class is absent.
     """
     if fraud.all() or not fraud.any():
         raise ValueError(f"{int(fraud.sum())} frauds among {len(fraud)} orders: want some of both to fit a model")
-    low, high = _range(x, squash)
-    z = np.clip(x, low, high)
+    low, high = _ranges(x, squash, bends)
+    columns = np.tile(np.arange(x.shape[1]), 1 + len(bends))
+    z = np.clip(x[:, columns], low, high)
     z = log2_line(z) if squash == "log2" else z
     center, spread = z.mean(axis=0), z.std(axis=0)
     used = np.flatnonzero(spread > _FLAT)
+    used = used[
+        np.argsort(columns[used], kind="stable")
+    ]  # what is of one column stands together, the whole of it first
     weight, bias = newton((z[:, used] - center[used]) / spread[used], fraud.astype(np.float64), l2)
     inputs = [
         Input(
-            name=names[column],
-            usual=_short(inverse_log2_line(center[column]) if squash == "log2" else float(center[column])),
-            low=_short(low[column]),
-            high=_short(high[column]),
-            weight=_short(w / spread[column]),
+            name=names[columns[place]],
+            usual=_short(inverse_log2_line(center[place]) if squash == "log2" else float(center[place])),
+            low=_short(low[place]),
+            high=_short(high[place]),
+            weight=_short(w / spread[place]),
         )
-        for column, w in zip(used.tolist(), weight.tolist(), strict=True)
+        for place, w in zip(used.tolist(), weight.tolist(), strict=True)
     ]
     return Logistic(inputs, _short(bias), names, squash)
 
@@ -147,12 +168,11 @@ def _loss(design: Floats, y: Floats, ridge: Floats, theta: Floats) -> float:
     return float(np.logaddexp(0.0, logit).sum() - y @ logit + (ridge * theta**2).sum() / 2)
 
 
-def _range(x: Floats, squash: Squash) -> tuple[Floats, Floats]:
-    """Where inputs are clipped; as far as it goes where they are taken as they are."""
-    if squash == "none":
-        return x.min(axis=0), x.max(axis=0)
-    low, high = np.quantile(x, _TAILS, axis=0)
-    return np.asarray(low), np.asarray(high)
+def _ranges(x: Floats, squash: Squash, bends: Sequence[float]) -> tuple[Floats, Floats]:
+    """Where inputs are clipped, the whole columns first; as far as they go where they are taken as they are."""
+    lowest, highest = (0.0, 1.0) if squash == "none" else _TAILS
+    low, high = np.quantile(x, [lowest, *bends], axis=0), np.quantile(x, highest, axis=0)
+    return low.ravel(), np.maximum(np.tile(high, 1 + len(bends)), low.ravel())
 
 
 def _short(value: float) -> float:

@@ -4,17 +4,23 @@ The story: read the transactions, make orders of them, run them through the work
 the book's week, judge on the week after its label delay, and say what a cheaper gate (the amount alone) would have done
 and what the book's own features give on the same split, which shows that the protocol is the published one.
 
-The data knows customers, terminals and amounts; no cards, devices, addresses or sessions. Their columns never vary
-there, so the model has no opinion on them and they can do no harm: rules speak for them. Terminals are left out too
-(`LEARNED`): what marks a bad one is its share of frauds, a label and not a feature, and the rest of what is known of it
-made the week before the training week worse (AP .256 with, .267 without). The ridge was chosen on that week as well.
-The price: two thirds of this data's frauds are of compromised terminals and nearly invisible; see the manifest's
-figures.
+The data knows customers, terminals and amounts; no devices, addresses or sessions, and a customer's one card says what
+the customer says. So the model has no opinion on these and they can do no harm: rules speak for them. Terminals are
+left out too: what marks a bad one is its share of frauds, which is a label and not a feature; their columns and the
+customer's short windows gained nothing in the week before the training week, on which the ridge was chosen as well.
+
+A shop has new customers and this data has none after its first weeks. So the model learns each order of the week twice:
+with its history, and as if the shop had opened that week. That costs nothing measurable here, and makes it calm about
+first orders: one of 200.00 scores a third of what it did.
+For the same reason its lines are straight. Bent ones (`sharp`) find that every amount over 220 is a fraud here, and are
+better by far on this data (AP .22 against .19); in a shop that sells furniture they would block every table.
+The price: nine in ten of this data's frauds are of compromised terminals or cards, the former nearly invisible without
+labels; the figures say how little a vector without labels sees.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -30,12 +36,16 @@ from schemas.money import DEFAULT_BASE
 from schemas.timestamps import rfc3339
 from training import handbook, history
 from training.handbook import Split, Transactions
-from training.metrics import Measured, Scored, measure
+from training.metrics import Bools, Measured, Scored, gain, measure
 
-LEARNED: Final = ("order_", "user_")  # columns whose name begins so are offered to the model
+LEARNED: Final = (
+    "order_amount",
+    *(f"user_{what}_{window}" for window in ("24h", "7d", "30d") for what in ("count", "sum", "mean", "max", "spread")),
+)
 RIDGE: Final = 10.0
 SEED: Final = 20180725  # of the bootstrap; fitting itself draws nothing
 GATE: Final = ("order_amount",)  # what a model must beat to be worth its trouble
+BENDS: Final = (0.9, 0.99)  # quantiles of a sharp model: this data's frauds are in the tails
 THRESHOLDS: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
 
@@ -47,60 +57,85 @@ class Fitted:
     feature_hash: str
     metrics: dict[str, Measured]
     gate: dict[str, Measured]  # a model of the amount alone
+    gain: dict[str, Measured]  # over the gate, in the long test, on the same resamples
+    opening: dict[str, Measured]  # the model, had the shop opened on the first day of the test
     published: dict[str, Measured]  # the book's features on the same split
     thresholds: list[dict[str, float]]
     data: dict[str, Any]
 
     @property
     def beats_gate(self) -> bool:
-        """By more than noise: its average precision is above the gate's interval."""
-        return self.metrics["ap"].value > self.gate["ap"].high
+        """In ranking orders, by more than noise."""
+        return self.gain["auc"].low > 0
 
 
-def fit_handbook(data: Path, definitions: Definitions) -> Fitted:
-    """Fits the vector of `definitions` on the Handbook's transactions found in `data`; raises NoDataError."""
+def fit_handbook(data: Path, definitions: Definitions, *, sharp: bool = False) -> Fitted:
+    """Fits the vector of `definitions` on the Handbook's transactions found in `data`; raises NoDataError.
+
+    `sharp` lets lines bend at BENDS: right for a shop's own data, too eager for a shop unlike the data.
+    """
     path = handbook.path_in(data)
     transactions = handbook.around(handbook.read(path))
-    split = handbook.split(transactions)
-    x, names = np.concatenate(list(_vectors(definitions, transactions))), definitions.vector.names
-    learned = [place for place, name in enumerate(names) if name.startswith(LEARNED)]
-    model = _fit(x, names, learned, transactions, split)
-    gate = _fit(x, names, [names.index(name) for name in GATE], transactions, split)
-    scored = _scored(model.score(x[split.test]), transactions, split)
+    split, names = handbook.split(transactions), definitions.vector.names
+    long = handbook.split(transactions, handbook.LONG_TEST_DAYS)
+    x, fraud = _vectors(definitions, transactions), transactions.fraud[split.train]
+    opening = {
+        part: _opening(definitions, transactions, rows) for part, rows in (("train", split.train), ("test", split.test))
+    }
+    learned = np.concatenate([x[split.train], opening["train"]]), np.concatenate([fraud, fraud])
+    model = _fit(*learned, names, LEARNED, BENDS if sharp else ())
+    gate = _fit(*learned, names, GATE)
+    scored, by_gate, at_opening = (
+        _scored(each.score(of), transactions, split)
+        for each, of in ((model, x[split.test]), (gate, x[split.test]), (model, opening["test"]))
+    )
+    over_long, gate_over_long = (_scored(each.score(x[long.test]), transactions, long) for each in (model, gate))
     return Fitted(
         model=model,
         feature_hash=definitions.vector.hash,
         metrics=measure(scored, SEED),
-        gate=measure(_scored(gate.score(x[split.test]), transactions, split), SEED),
+        gate=measure(by_gate, SEED),
+        gain=gain(over_long, gate_over_long, SEED),
+        opening=measure(at_opening, SEED),
         published=measure(_published(transactions, split), SEED),
         thresholds=[_at(threshold, scored) for threshold in THRESHOLDS],
-        data=_about(path, transactions, split),
+        data=_about(path, transactions, split, long),
     )
 
 
 def orders(transactions: Transactions) -> Iterator[Order]:
-    """Each transaction as the order that it would have been: customer -> user, terminal -> merchant."""
+    """Each transaction as the order that `headrace replay fraud-handbook` makes of it."""
     t = transactions
     rows = zip(
         t.id.tolist(), t.at_ms.tolist(), t.customer.tolist(), t.terminal.tolist(), t.amount.tolist(), strict=True
     )
     for number, at_ms, customer, terminal, amount in rows:
-        merchant = f"terminal-{terminal}"
+        merchant = f"fh-terminal-{terminal}"
         yield Order(
             event_id=f"fh-{number}",
             event_time=rfc3339(at_ms),
-            user_id=f"customer-{customer}",
+            user_id=f"fh-customer-{customer}",
             order_id=f"fh-{number}",
             value=amount,
             currency=DEFAULT_BASE,
             items=[Item(item_id=merchant, price=amount, quantity=1)],
+            card_id=f"fh-card-{customer}",
             merchant_id=merchant,
+            payment_method="card",
         )
 
 
-def _vectors(definitions: Definitions, transactions: Transactions) -> Iterator[Floats2d]:
+def _vectors(definitions: Definitions, transactions: Transactions) -> Floats2d:
+    """(n, d), each with all history before it."""
     flow = next(flow for flow in definitions.flows if flow.topic == "orders")
-    return history.vectors(flow, definitions.vector, _batches(transactions))
+    return np.concatenate(list(history.vectors(flow, definitions.vector, _batches(transactions))))
+
+
+def _opening(definitions: Definitions, transactions: Transactions, rows: Ints) -> Floats2d:
+    """(len(rows), d), as if the shop had opened on the day of the first of the rows."""
+    day = transactions.day
+    since = np.flatnonzero((day >= day[rows[0]]) & (day <= day[rows[-1]]))
+    return _vectors(definitions, transactions.rows(since))[np.searchsorted(since, rows)]
 
 
 def _batches(transactions: Transactions) -> Iterator[tuple[list[Order], Ints]]:
@@ -109,9 +144,11 @@ def _batches(transactions: Transactions) -> Iterator[tuple[list[Order], Ints]]:
         yield list(orders(rows)), rows.at_ms
 
 
-def _fit(x: Floats2d, names: tuple[str, ...], columns: list[int], t: Transactions, split: Split) -> Logistic:
+def _fit(
+    x: Floats2d, fraud: Bools, names: Sequence[str], columns: Sequence[str], bends: Sequence[float] = ()
+) -> Logistic:
     """A model of some columns, bound to the whole vector."""
-    some = fit(x[split.train][:, columns], t.fraud[split.train], [names[place] for place in columns], l2=RIDGE)
+    some = fit(x[:, [names.index(name) for name in columns]], fraud, columns, l2=RIDGE, bends=bends)
     return Logistic(some.inputs, some.bias, names)
 
 
@@ -139,7 +176,7 @@ def _at(threshold: float, scored: Scored) -> dict[str, float]:
     }
 
 
-def _about(path: Path, transactions: Transactions, split: Split) -> dict[str, Any]:
+def _about(path: Path, transactions: Transactions, split: Split, long: Split) -> dict[str, Any]:
     return {
         "name": "Fraud Detection Handbook, simulated card transactions",
         "file": handbook.FILE,
@@ -147,8 +184,9 @@ def _about(path: Path, transactions: Transactions, split: Split) -> dict[str, An
         "history_from": _date(transactions, np.array([0])),
         "train": _window(transactions, split.train),
         "test": _window(transactions, split.test),
-        "lacks": "cards, devices, IP addresses, countries and sessions: the model knows nothing of them",
-        "learned": f"columns that begin with {' or '.join(LEARNED)}; terminals (merchant_) gained nothing",
+        "long_test": _window(transactions, long.test),
+        "lacks": "devices, IP addresses and sessions; a customer has one card: the model knows nothing of these",
+        "learned": "each order with its history, and as if the shop had opened that week",
     }
 
 

@@ -113,6 +113,16 @@ class Measured:
         return {"value": round(self.value, 4), "low": round(self.low, 4), "high": round(self.high, 4)}
 
 
+def gain(scored: Scored, base: Scored, seed: int, resamples: int = RESAMPLES) -> dict[str, Measured]:
+    """In AUC and AP over another score of the same orders, both judged on the same resamples."""
+    draws = _draws(scored.cards, seed, resamples)
+    pairs = {"auc": (scored.auc, base.auc), "ap": (scored.average_precision, base.average_precision)}
+    return {
+        name: Measured(ours() - theirs(), *_interval([ours(draw) - theirs(draw) for draw in draws]))
+        for name, (ours, theirs) in pairs.items()
+    }
+
+
 def measure(scored: Scored, seed: int, resamples: int = RESAMPLES) -> dict[str, Measured]:
     """AUC, AP and CP@100 with bootstrap intervals; the same seed gives the same intervals."""
     metrics: dict[str, Callable[[Floats | None], float]] = {
@@ -120,16 +130,17 @@ def measure(scored: Scored, seed: int, resamples: int = RESAMPLES) -> dict[str, 
         "ap": scored.average_precision,
         f"cp{TOP_CARDS}": scored.card_precision,
     }
+    draws = _draws(scored.cards, seed, resamples)
+    return {name: Measured(of(None), *_interval([of(draw) for draw in draws])) for name, of in metrics.items()}
+
+
+def _draws(cards: int, seed: int, resamples: int) -> list[Floats]:
+    """For each resample how often each card is in it: as many cards, drawn with replacement."""
     rng = np.random.default_rng(seed)
-    draws = [_drawn(rng, scored.cards) for _ in range(resamples)]
-    tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    measured = {}
-    for name, metric in metrics.items():
-        low, high = np.quantile([metric(draw) for draw in draws], tails)
-        measured[name] = Measured(metric(None), float(low), float(high))
-    return measured
+    drawn = (rng.integers(0, cards, cards) for _ in range(resamples))
+    return [np.bincount(each, minlength=cards).astype(np.float64) for each in drawn]
 
 
-def _drawn(rng: np.random.Generator, cards: int) -> Floats:
-    """How often each card is in a sample of as many cards, drawn with replacement."""
-    return np.bincount(rng.integers(0, cards, cards), minlength=cards).astype(np.float64)
+def _interval(values: list[float]) -> tuple[float, float]:
+    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)

@@ -121,3 +121,24 @@ def test_one_class_alone_cannot_be_fitted(fraud: np.ndarray[tuple[int], np.dtype
 def test_a_fit_is_the_same_twice() -> None:
     x, fraud = sample()
     assert fit(x, fraud, NAMES).inputs == fit(x, fraud, NAMES).inputs
+
+
+def test_a_line_may_bend_where_a_feature_comes_again() -> None:
+    """`a` matters from 7 on only: below it the second input is clipped to where it starts."""
+    bent = Logistic([Input("a", 7, 7, 1000, 1.0)], -2.0, NAMES)
+    low, at, high = bent.score(np.array([[0.0, 0, 0], [7, 0, 0], [15, 0, 0]])).tolist()
+    assert low == at < high
+
+
+def test_what_a_feature_contributes_is_all_its_inputs_together() -> None:
+    twice = Logistic([Input("a", 0, 0, 1000, 1.0), Input("a", 7, 7, 1000, 2.0), Input("b", 0, 0, 9, 1.0)], 0.0, NAMES)
+    assert [one.low for one in twice.features] == [0, 0]
+    assert twice.contributions(np.array([[15.0, 0, 1]])).tolist() == [[4 + 2.0, 1.0]]
+
+
+def test_bends_find_what_a_straight_line_cannot() -> None:
+    x = np.random.default_rng(3).uniform(1, 100, (4000, 1))
+    fraud = x[:, 0] > 95
+    straight, bent = (fit(x, fraud, ["a"], bends=bends) for bends in ((), (0.9, 0.95)))
+    assert bent.score(x)[~fraud].max() < straight.score(x)[~fraud].max() + 1e-6
+    assert bent.score(x)[fraud].mean() > straight.score(x)[fraud].mean() + 0.1

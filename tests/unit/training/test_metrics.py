@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.metrics import Scored, measure
+from training.metrics import Scored, gain, measure
 
 
 def scored(n: int = 400, seed: int = 5, cards: int = 60, signal: float = 1.0) -> Scored:
@@ -83,3 +83,10 @@ def test_intervals_hold_the_value_and_repeat_with_their_seed() -> None:
     assert first == again
     assert list(first) == ["auc", "ap", "cp100"]
     assert all(one.low < one.value < one.high for one in (first["auc"], first["ap"]))
+
+
+def test_a_gain_over_oneself_is_none_and_over_less_signal_is_some() -> None:
+    strong, weak = scored(n=2000, signal=3.0), scored(n=2000, signal=0.2)
+    weak = Scored(weak.score, strong.fraud, strong.card, strong.day)
+    assert [one.value for one in gain(strong, strong, seed=1, resamples=20).values()] == [0, 0]
+    assert all(one.low > 0 for one in gain(strong, weak, seed=1, resamples=100).values())
