@@ -139,7 +139,7 @@ async def run(definitions_file: Path, size: int, n: int) -> None:
                 writer = Writer(tp, same_partitions=True, feature_hash=definitions.vector.hash)
                 work = TimedWork(tp, flow, definitions, store.shards, configurations, writer)
                 source = ListSource(records, size)
-                limits = limits_of(settings, definitions)
+                limits = limits_of(settings)
                 driver: Driver[Any, Any, Any] = Driver(
                     tp, store, source, NullSink(), work, lambda: own.id, limits=limits, observer=watch
                 )

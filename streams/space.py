@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from features.shop import shop_definitions
-
 from features.definitions import Definitions, load
+from features.shop import shop_definitions
 from schemas.settings import Settings
 from streams.protocol.ports import Limits
 from streams.stores.nodes import Access
@@ -23,13 +22,13 @@ def definitions_of(settings: Settings) -> Definitions:
     return load(settings.features) if settings.features else shop_definitions(settings.money)
 
 
-def limits_of(settings: Settings, definitions: Definitions) -> Limits:
-    """What decides verdicts: constants of the state space. Nothing may be later than the longest window."""
+def limits_of(settings: Settings) -> Limits:
+    """What decides verdicts: constants of the state space."""
     limits = settings.limits
     return Limits(
         dedup_offsets=limits.dedup_offsets,
         dedup_s=limits.dedup_ms // 1000,
-        late_ms=min(limits.late_ms, definitions.longest_ms),
+        late_ms=limits.late_ms,
         future_ms=limits.future_ms,
     )
 
@@ -59,7 +58,7 @@ def open_store(
     return ValkeyStore(
         access_of(settings),
         settings.shards,
-        limits=limits_of(settings, definitions),
+        limits=limits_of(settings),
         constants=constants_of(settings, definitions),
         ttl_ms=max(ttls.values()),
         ttls_ms=ttls,

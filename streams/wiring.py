@@ -102,7 +102,7 @@ class Parts:
             self.sink,
             work,
             lambda: self.configurations.own.id,
-            limits=limits_of(self.settings, self.definitions),
+            limits=limits_of(self.settings),
             pace=Pace(stall_s=self.profile.session_timeout_ms / 1000),
             observer=self.meter,
             safety=self.safety,
