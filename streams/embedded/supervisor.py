@@ -18,6 +18,7 @@ FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
 HEALTHY_S = 10.0  # one that ran this long starts again at once: what ended it was not its start
 WORDS = 3  # lines of a service's log in a message
+COULD_NOT_RUN = 2
 
 
 @dataclass(slots=True)
@@ -29,6 +30,7 @@ class Service:
     child: Child
     always: bool = False
     started_at_s: float = 0.0
+    fresh: bool = True  # it has never been started again
     failures: int = 0
     again_at_s: float | None = None  # set while it is down and waiting
 
@@ -49,7 +51,11 @@ class Supervisor:
         return service
 
     def look(self) -> None:
-        """Notices what has ended and starts what is due. Called often."""
+        """Notices what has ended and starts what is due. Called often.
+
+        Raises StartError for one that says at its very start that it could not run: it would say so again. Later the
+        same exit code is worth another try, since somebody may be mending what it named.
+        """
         for service in list(self.services):
             if service.again_at_s is None:
                 self._notice(service)
@@ -65,6 +71,8 @@ class Supervisor:
             self._tell(f"{service.name} has ended in good order and stays away")
             return
         healthy = self._clock() - service.started_at_s >= HEALTHY_S
+        if code == COULD_NOT_RUN and service.fresh and not healthy:
+            raise StartError(f"{service.name} could not run; its last words:\n{service.child.last_words()}")
         self._postpone(service, f"has ended ({reason(code)})", healthy=healthy)
 
     def _postpone(self, service: Service, what: str, *, healthy: bool) -> None:
@@ -81,7 +89,7 @@ class Supervisor:
         except StartError as error:
             self._postpone(service, f"did not start: {error}", healthy=False)
             return
-        service.started_at_s, service.again_at_s = self._clock(), None
+        service.started_at_s, service.again_at_s, service.fresh = self._clock(), None, False
 
     def stop(self, within_s: float) -> None:
         """Ends every service: all are asked at once, and killed where `within_s` is not enough."""

@@ -6,6 +6,8 @@ import signal
 import sys
 from collections.abc import Callable
 
+import pytest
+
 from streams.embedded.processes import Child, Children, StartError
 from streams.embedded.supervisor import FIRST_WAIT_S, HEALTHY_S, LONGEST_WAIT_S, Service, Supervisor, end_together
 
@@ -71,6 +73,22 @@ def test_a_message_holds_the_code_and_the_last_words(children: Children) -> None
     assert bench.told == [
         "the service has ended (exit code 1); starting it again in 0.5 s; it said last:\nno partition was assigned"
     ]
+
+
+def test_one_that_could_not_run_at_its_very_start_is_a_failed_start(children: Children) -> None:
+    bench = Bench(children)
+    with pytest.raises(StartError, match=r"the service could not run; its last words:\nno such rule"):
+        bench.after_its_end(bench.add("print('no such rule'); raise SystemExit(2)"))
+
+
+def test_one_that_could_not_run_later_is_tried_again(children: Children) -> None:
+    bench = Bench(children)
+    service = bench.add(SLEEPS, "raise SystemExit(2)")
+    service.child.kill()
+    bench.now_s = HEALTHY_S
+    bench.supervisor.look()
+    bench.after_its_end(service)
+    assert service.again_at_s == bench.now_s + FIRST_WAIT_S
 
 
 def test_one_that_ends_in_good_order_stays_away(children: Children) -> None:
