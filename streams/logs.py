@@ -1,18 +1,16 @@
 """Logs: one line for each change of state, never one per event, never card or person data.
 
-The libraries below log once a second and partition while a broker is away, and Faust builds debug records even where
-nobody reads them, so their loggers are held at ERROR and each message of theirs passes at most once in ten seconds.
+What the libraries say is held back by transport/quiet.py.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-import time
 
-LIBRARIES = ("aiokafka", "asyncio", "mode", "faust", "kafka")
+from streams.transport.quiet import quieten
+
 SERVICE = "[^"  # how Faust's services begin a line about themselves
-ONCE_IN_S = 10.0
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -29,38 +27,15 @@ class Fields(logging.Formatter):
         return text + "".join(f" {name}={value}" for name, value in extra.items())
 
 
-class Seldom(logging.Filter):
-    """Lets a message of one logger pass once in a while."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._last: dict[tuple[str, str], float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        key, now = (record.name, str(record.msg)), time.monotonic()
-        if now - self._last.get(key, -ONCE_IN_S) < ONCE_IN_S:
-            return False
-        if len(self._last) > 1_000:
-            self._last.clear()
-        self._last[key] = now
-        return True
-
-
 def configure(slot: int | None) -> None:
     """Sends our log lines to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Fields(slot))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for name in LIBRARIES:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    handler.addFilter(_passes)
+    handler.addFilter(_ours)
+    quieten()
 
 
-def _passes(record: logging.LogRecord) -> bool:
-    """Drops what a service of Faust's says of itself under our modules' names, and holds back the libraries."""
-    if str(record.msg).startswith(SERVICE) and record.levelno < logging.ERROR:
-        return False
-    return not record.name.startswith(LIBRARIES) or _SELDOM.filter(record)
-
-
-_SELDOM = Seldom()
+def _ours(record: logging.LogRecord) -> bool:
+    """Drops what a service of Faust's says of itself under our modules' names."""
+    return not str(record.msg).startswith(SERVICE) or record.levelno >= logging.ERROR

@@ -5,21 +5,25 @@ The driver and the work know nothing of Prometheus; they return facts and this s
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import astuple, fields
 
 import numpy as np
+from faust.types import TP
 
 from streams.metrics import Metrics
 from streams.outputs import RangeOutputs
 from streams.protocol.observer import RangeDone, Stages
 from streams.protocol.ports import Row, Sink, SinkDown, StoreDown, Tp, Verdict
+from streams.transport.consumer import Standing
 from streams.transport.output import Output
 
 log = logging.getLogger("headrace")
+LAG_EVERY_S = 1.0
 STAGES = tuple(field.name.removesuffix("_s") for field in fields(Stages))
 
 
@@ -28,10 +32,17 @@ class Meter:
 
     def __init__(self, metrics: Metrics) -> None:
         self.metrics = metrics
+        self._without_store: set[Tp] = set()
+
+    @property
+    def store_is_away(self) -> bool:
+        """Whether some partition waits for the store: no progress is to be expected then."""
+        return bool(self._without_store)
 
     def learned(self, tp: Tp, place: int, *, repeat: bool) -> None:
         if repeat:
             self.metrics.repeated.labels(tp.topic).inc()
+        self._without_store.discard(tp)
         self.metrics.position.labels(tp.topic, str(tp.partition)).set(place)
         log.info("place learnt", extra={"tp": str(tp), "place": place, "repeat": repeat})
 
@@ -66,14 +77,26 @@ class Meter:
     def outage(self, tp: Tp, error: Exception, wait_s: float) -> None:
         what = "store" if isinstance(error, StoreDown) else "broker" if isinstance(error, SinkDown) else "other"
         self.metrics.backoffs.labels(what).inc()
+        if isinstance(error, StoreDown):
+            self._without_store.add(tp)
         log.warning("waiting for the %s", what, extra={"tp": str(tp), "wait_s": wait_s, "why": str(error)})
 
     def left(self, tp: Tp) -> None:
         """The partition is no longer this worker's: its gauges go."""
+        self._without_store.discard(tp)
         self.metrics.left(tp.topic, tp.partition)
 
     def stalled(self, tp: Tp, seconds: float) -> None:
         log.warning("the process stood still: learning the place again", extra={"tp": str(tp), "seconds": seconds})
+
+
+async def watch_lag(standings: Callable[[], Awaitable[dict[TP, Standing]]], metrics: Metrics) -> None:
+    """Sets the lag gauge of every assigned partition, for ever."""
+    while True:
+        await asyncio.sleep(LAG_EVERY_S)
+        for tp, standing in (await standings()).items():
+            lag = max(0, standing.end - standing.position) + standing.waiting
+            metrics.lag.labels(tp.topic, str(tp.partition)).set(lag)
 
 
 class MeteredSink:

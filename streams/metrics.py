@@ -109,7 +109,6 @@ class Metrics:
             "headrace_model_info", "1 for the configuration in use", ["model", "version", "config"], registry=r
         )
         self.no_model = Gauge("headrace_no_model", "1 while only rules decide", registry=r)
-        self.watchdog = Counter("headrace_watchdog_exits", "Exits because offsets stood still", registry=r)
 
     def published(self, counts: Mapping[str, int]) -> None:
         """Raises the counters of records published, by topic."""

@@ -17,8 +17,9 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from faust.types import TP
 from prometheus_client import start_http_server
 
 from features.definitions import Definitions
@@ -26,7 +27,7 @@ from models.rules import RulesError
 from schemas.settings import Settings, unknown_variables
 from streams.configuration import BadConfigurationError, Configuration, Configurations, from_files
 from streams.logs import configure
-from streams.metering import Meter, MeteredSink
+from streams.metering import Meter, MeteredSink, watch_lag
 from streams.metrics import Metrics, process_registry
 from streams.outputs import RangeOutputs, Writer
 from streams.protocol.driver import Driver, Pace
@@ -36,6 +37,8 @@ from streams.space import definitions_of, limits_of, open_store
 from streams.stores.valkey import ValkeyStore
 from streams.topology import attach, topics_of
 from streams.transport.app import App, make_app
+from streams.transport.checks import check
+from streams.transport.consumer import Standing
 from streams.transport.fetching import Buffers
 from streams.transport.link import Link
 from streams.transport.log import LogReader
@@ -45,6 +48,7 @@ from streams.transport.records import Record
 from streams.transport.serve import serve
 from streams.transport.sink import KafkaSink
 from streams.transport.source import KafkaSource
+from streams.transport.watchdog import StalledError, Watchdog
 from streams.work import Prepared, RangeWork
 
 log = logging.getLogger("headrace")
@@ -69,6 +73,9 @@ def run_worker(settings: Settings, slot: int | None) -> int:
         return MUST_STOP
     except (StoreDown, SinkDown) as down:
         log.critical("the worker could not start: %s", down)
+        return BROKE
+    except StalledError as stalled:
+        log.critical("the worker stood still: %s", stalled)
         return BROKE
     except Exception:
         log.critical("the worker broke", exc_info=True)
@@ -129,6 +136,8 @@ async def _run(settings: Settings, slot: int | None) -> None:
         reader = LogReader(link)
         stack.push_async_callback(reader.stop)
         profile = await _profile(settings, reader)
+        inputs = [flow.topic for flow in definitions.flows]
+        await check(reader, profile, inputs, topics_of(definitions))
         facts = await reader.topics(topics_of(definitions))
         store = await _store(settings, definitions, metrics, stack)
         configurations = await _configurations(settings, definitions, store, metrics, stack)
@@ -137,7 +146,7 @@ async def _run(settings: Settings, slot: int | None) -> None:
             profile,
             reader,
             group=settings.kafka.group,
-            inputs=[flow.topic for flow in definitions.flows],
+            inputs=inputs,
             exactly_once=settings.delivery == "exactly-once",
         )
         stack.push_async_callback(sink.stop)
@@ -156,7 +165,10 @@ async def _run(settings: Settings, slot: int | None) -> None:
         tasks = PartitionTasks(app, parts.work_on, reader, closed=sink.close).attach()
         attach(app, definitions, tasks)
         log.info("the worker starts", extra={"config": configurations.own.id, "profile": profile.name})
-        await serve(app, tasks, stopping)
+        lag = asyncio.create_task(watch_lag(_standings(app), metrics), name="lag")
+        stack.callback(lag.cancel)
+        watchdog = _watchdog(settings, app, tasks, reader, parts.meter, profile)
+        await serve(app, tasks, stopping, watch=watchdog.watch if settings.watchdog.enabled else None)
 
 
 def _metrics(settings: Settings, stack: AsyncExitStack) -> Metrics:
@@ -227,6 +239,29 @@ def _app(settings: Settings, slot: int | None, link: Link, profile: Profile) -> 
     )
     commits = settings.delivery == "at-least-once"
     return make_app(settings.kafka.group, link, profile, slot=slot, buffers=buffers, commits=commits)
+
+
+def _standings(app: App) -> Callable[[], Awaitable[dict[TP, Standing]]]:
+    """Where the app's consumer stands; asked anew each time, since Faust may make another one."""
+
+    async def ask() -> dict[TP, Standing]:
+        consumer: Any = app.consumer
+        return dict(await consumer.standings())
+
+    return ask
+
+
+def _watchdog(
+    settings: Settings, app: App, tasks: PartitionTasks, reader: LogReader, meter: Meter, profile: Profile
+) -> Watchdog:
+    return Watchdog(
+        tasks,
+        _standings(app),
+        reader.cluster,
+        stall_s=profile.session_timeout_ms / 1000 + settings.watchdog.grace_s,
+        assignment_s=settings.watchdog.assignment_s,
+        excused=lambda: meter.store_is_away,
+    )
 
 
 async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
