@@ -11,7 +11,7 @@ customer's short windows gained nothing in the week before the training week, on
 
 A shop has new customers and this data has none after its first weeks. So the model learns each order of the week twice:
 with its history, and as if the shop had opened that week. That costs nothing measurable here, and makes it calm about
-first orders: one of 200.00 scores a third of what it did.
+first orders: one of 200.00 scores less than half of what it did.
 For the same reason its lines are straight. Bent ones (`sharp`) find that every amount over 220 is a fraud here, and are
 better by far on this data (AP .22 against .19); in a shop that sells furniture they would block every table.
 The price: nine in ten of this data's frauds are of compromised terminals or cards, the former nearly invisible without

@@ -43,7 +43,7 @@ def table(fitted: Fitted) -> str:
         ("the book's features, here", *map(_interval, fitted.published.values())),
         ("the book's features, published", *(f"{value:.3f}" for value in PUBLISHED.values())),
     ]
-    lines = [f"{label:32}" + "".join(f"{cell:>24}" for cell in cells) for label, *cells in rows]
+    lines = [f"{label:30}" + "".join(f"{cell:>26}" for cell in cells) for label, *cells in rows]
     lines += ["", f"{'from score':32}{'orders a day':>24}{'precision':>24}{'recall':>24}"]
     lines += [
         f"{t['score']:<32}{t['orders_a_day']:>24}{t['precision']:>24}{t['recall']:>24}" for t in fitted.thresholds
