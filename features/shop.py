@@ -41,7 +41,7 @@ CARD = Group("card", layout=2, entity="card", others=("user", "device", "ip"))
 DEVICE = Group("device", layout=3, entity="device", others=("user", "card", "ip"))
 IP = Group("ip", layout=4, entity="ip", others=("user", "card", "device"))
 # A merchant knows everybody: half the usual number of smallest hashes keeps its bag under 16 KB.
-MERCHANT = Group("merchant", layout=5, entity="merchant", others=("user", "card"), exact=16)
+MERCHANT = Group("merchant", layout=5, entity="merchant", others=("user", "card"), exact=16, cap=48)
 
 
 def first_checkout(at_ms: Ints, _amount: Ints, flags: Ints) -> Ints:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from features.bag import Numbers
 from features.compact import canonical, compact
 from features.entry import Own
 from features.fold import fold
@@ -173,3 +174,28 @@ def test_a_hot_entity_is_folded_before_it_is_sent_and_nothing_changes(events: in
     folded.apply({"x": payloads(replay.group, unfolded, 1)[0]})
     assert canonical(replay.group, folded.bags["x"]) == canonical(replay.group, entries.bags["x"])
     assert events < 100 or len(folded.bags["x"]) < len(entries.bags["x"]) // 2
+
+
+ranges = st.lists(st.lists(happenings(), min_size=1, max_size=4), min_size=2, max_size=6)
+
+
+@given(shape=shapes, ranges=ranges, data=st.data())
+@settings(max_examples=100, deadline=None)
+def test_a_range_repeated_under_its_old_number_answers_as_it_did(
+    shape: Shape, ranges: list[list[Happening]], data: st.DataObject
+) -> None:
+    """Whatever was appended since, and whatever was compacted below its number."""
+    group, shelf = shape.group, Shelf()
+    taken: list[tuple[Numbers, Own, bytes]] = []
+    for events in ranges:
+        own = own_of(events, [0] * len(events))
+        number, before = shelf.apply({"x": payloads(group, own, 1)[0]})
+        limit = np.array([number], np.uint64)
+        taken.append((limit, own, fold(group, [before["x"]], limit, own).tobytes()))
+    again = data.draw(st.integers(0, len(ranges) - 1))
+    limit, own, answer = taken[again]
+    for below in sorted(data.draw(st.lists(st.integers(0, again), max_size=3))):
+        done = compact(group, [shelf.bags["x"]], taken[below][0])[0]
+        if done is not None:
+            shelf.swap("x", done.prefix, done.replacement)
+    assert fold(group, [shelf.bags["x"]], limit, own).tobytes() == answer
