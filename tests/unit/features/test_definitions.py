@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 
 from features.columns import Columns, Ints
 from features.definitions import Definitions, DefinitionsError, Flow, load
+from features.entry import own_of
+from features.fold import fold
 from features.group import Group
 from features.vector import Vector
 from schemas.decode import Decoded
@@ -14,6 +17,8 @@ from tests.unit.features.build import group
 
 MINIMAL = """
 from features.definitions import Definitions, Flow
+from features.entry import own_of
+from features.fold import fold
 from features.group import Group
 from features.vector import Vector
 
@@ -153,3 +158,23 @@ def test_ids_are_hashed_to_30_bits_and_nobody_to_0() -> None:
     assert hashes[1] == 0
     assert hashes[0] == hashes[3] != hashes[2]
     assert all(0 < h < 1 << 30 for h in (hashes[0], hashes[2]))
+
+
+def test_the_example_of_the_documentation_works(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "features.md").read_text()
+    file = tmp_path / "mine.py"
+    file.write_text(page.split("```python\n")[1].split("```")[0])
+    made = load(file)
+    [flow] = made.flows
+    order = {
+        "type": "purchase", "event_id": "e", "event_time": "2026-03-07T12:00:00Z", "user_id": "u", "order_id": "o",
+        "value": 2.5, "currency": "EUR", "items": [{"item_id": "i", "price": 2.5, "quantity": 1}],
+        "shipping_country": "DE",
+    }  # fmt: skip
+    decoded = flow.decode([json.dumps(order).encode()])
+    columns = flow.columns(decoded.events, decoded.at_ms)
+    [country] = made.groups
+    keys, own = own_of(country, columns)
+    assert keys == ["DE"]
+    row = made.vector.rows(columns, {"country": fold(country, [None], np.array([1], np.uint64), own)})
+    assert dict(zip(made.vector.names, row[0].tolist(), strict=True))["country_mean_24h"] == 250
