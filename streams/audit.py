@@ -169,7 +169,8 @@ async def _count(reader: LogReader, topic: str, partition: int, covered: Covered
         if not covered.has(record.offset):
             report.pending += 1
             if record.offset < covered.end:
-                report.wrong(f"{topic}/{partition} offset {record.offset}: no row of `applied` covers it")
+                what = f"{topic}/{partition} offset {record.offset}"
+                report.wrong(f"{_named(topic, record, what)}: no row of `applied` covers it")
             continue
         report.consumed += 1
         verdict = covered.verdicts.get(record.offset, Verdict.FRESH)
@@ -179,6 +180,12 @@ async def _count(reader: LogReader, topic: str, partition: int, covered: Covered
             name = verdict.name.lower()
             setattr(report, name, getattr(report, name) + 1)
     return fresh
+
+
+def _named(topic: str, record: Record, where: str) -> str:
+    """A record in words: by its order, if it is one."""
+    event = decode_batch(topic, [record.value]).events[0] if topic == "orders" else None
+    return where if event is None else f"order {event.order_id} ({where})"
 
 
 def _match(topic: str, partition: int, fresh: Sequence[Record], decisions: dict[str, str], report: Report) -> None:
