@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.decide import Decided, Decider, unusual_sessions
@@ -140,6 +140,7 @@ vectors = st.lists(st.tuples(*[st.integers(-1, 20_000)] * 3), max_size=12).map(
 )
 
 
+@settings(deadline=None)
 @given(x=vectors, cut=st.integers(0, 12))
 def test_a_decision_does_not_depend_on_its_batch(x: Floats, cut: int) -> None:
     decider = Decider(rules(), model(), NAMES)
@@ -161,6 +162,7 @@ def naive(row: Sequence[float], score: float) -> str:
     return "review" if orders >= 5 or score >= 0.5 else "allow"
 
 
+@settings(deadline=None)
 @given(x=vectors)
 def test_the_action_is_the_first_match_in_order_of_precedence(x: Floats) -> None:
     decided = Decider(rules(), model(), NAMES).decide(x)
@@ -168,6 +170,7 @@ def test_the_action_is_the_first_match_in_order_of_precedence(x: Floats) -> None
     assert decided.action == [naive(row, score) for row, score in zip(x.tolist(), decided.score.tolist(), strict=True)]
 
 
+@settings(deadline=None)
 @given(x=vectors)
 def test_what_is_stopped_has_a_reason_and_reasons_name_their_rules(x: Floats) -> None:
     decided = Decider(rules(), model(), NAMES).decide(x)

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.exact import inverse_log2_line, log2_line, logistic
@@ -15,6 +15,7 @@ from models.exact import inverse_log2_line, log2_line, logistic
 finite = st.floats(-1e15, 1e15)
 
 
+@settings(deadline=None)
 @given(x=finite)
 def test_the_line_never_leaves_the_logarithm_by_more_than_mitchell_says(x: float) -> None:
     line = float(log2_line(np.array([x]))[0])
@@ -22,6 +23,7 @@ def test_the_line_never_leaves_the_logarithm_by_more_than_mitchell_says(x: float
     assert line == 0 or (line > 0) == (x > 0)
 
 
+@settings(deadline=None)
 @given(x=finite, y=finite)
 def test_the_line_never_falls(x: float, y: float) -> None:
     low, high = log2_line(np.array([min(x, y), max(x, y)])).tolist()
@@ -33,17 +35,20 @@ def test_the_line_is_exact_at_powers_of_two(octave: int) -> None:
     assert log2_line(np.array([2.0**octave - 1, 1 - 2.0**octave])).tolist() == [octave, -octave]
 
 
+@settings(deadline=None)
 @given(x=st.floats(-1e9, 1e9))
 def test_the_inverse_undoes_the_line(x: float) -> None:
     assert inverse_log2_line(float(log2_line(np.array([x]))[0])) == pytest.approx(x, rel=1e-9, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(z=st.floats(-1e6, 1e6))
 def test_the_curve_is_the_logistic_curve(z: float) -> None:
     true = 1 / (1 + math.exp(-z)) if z > -700 else 0.0
     assert float(logistic(np.array([z]))[0]) == pytest.approx(true, rel=0, abs=1e-15)
 
 
+@settings(deadline=None)
 @given(rows=st.lists(finite, min_size=1, max_size=40), cut=st.integers(0, 40))
 def test_a_value_does_not_depend_on_its_neighbours(rows: list[float], cut: int) -> None:
     x = np.array(rows)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.expression import MAX_LENGTH, ExpressionError, compile_expression
@@ -168,11 +168,13 @@ def as_rule(text: str) -> str:
     return text
 
 
+@settings(deadline=None)
 @given(text=conditions, a=st.floats(-1e6, 1e6), b=st.integers(-3, 1000))
 def test_a_condition_means_what_python_means_by_it(text: str, a: float, b: int) -> None:
     assert holds(as_rule(text), a=a, b=b) == by_python(text, {"a": a, "b": float(b)})
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=60))
 def test_any_text_either_compiles_or_says_why_not(text: str) -> None:
     with contextlib.suppress(ExpressionError):

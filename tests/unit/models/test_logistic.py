@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.exact import Floats, log2_line
@@ -40,6 +40,7 @@ def test_a_weight_is_what_doubling_adds_to_the_log_odds() -> None:
     assert twice - once == 0.5
 
 
+@settings(deadline=None)
 @given(x=rows)
 def test_a_score_is_a_rounded_probability_for_any_finite_input(x: Floats) -> None:
     score = model().score(x)
@@ -47,23 +48,27 @@ def test_a_score_is_a_rounded_probability_for_any_finite_input(x: Floats) -> Non
     assert score.tolist() == [round(value, 6) for value in score.tolist()]
 
 
+@settings(deadline=None)
 @given(x=rows, more=st.floats(0, 1e9))
 def test_more_of_what_is_fraud_like_never_scores_lower(x: Floats, more: float) -> None:
     shift = np.array([more, 0, -more])  # weights are above 0, none, below 0
     assert (model().score(x + shift) >= model().score(x)).all()
 
 
+@settings(deadline=None)
 @given(x=rows, cut=st.integers(0, 30))
 def test_a_score_does_not_depend_on_its_batch(x: Floats, cut: int) -> None:
     parts = np.concatenate([model().score(x[:cut]), model().score(np.asfortranarray(x[cut:]))])
     assert model().score(x).tobytes() == parts.tobytes()
 
 
+@settings(deadline=None)
 @given(x=rows)
 def test_an_input_beyond_the_range_of_training_counts_as_its_edge(x: Floats) -> None:
     assert model().score(np.clip(x, [0, -1e12, -10], [1000, 1e12, 10])).tobytes() == model().score(x).tobytes()
 
 
+@settings(deadline=None)
 @given(x=rows)
 def test_contributions_add_up_to_the_log_odds(x: Floats) -> None:
     logit = model().bias + model().contributions(x).sum(axis=1)

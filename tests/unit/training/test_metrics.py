@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.metrics import Scored, gain, measure
@@ -42,6 +42,7 @@ def naive_card_precision(of: Scored, k: int) -> float:
     return sum(shares) / len(shares)
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 1000), k=st.integers(1, 80))
 def test_card_precision_is_that_of_the_handbook(seed: int, k: int) -> None:
     of = scored(seed=seed, n=150)
