@@ -50,6 +50,11 @@ def sha256(*paths: Path) -> str:
     return digest.hexdigest()[:16]
 
 
+def hash_of(content: bytes) -> str:
+    """Hash of bytes that were made rather than read."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
 def write(name: str, *, value: Any, target: Any, command: str, data_hash: str, **more: Any) -> Path:
     """Writes docs/figures/NAME.json and returns its path."""
     FIGURES.mkdir(parents=True, exist_ok=True)

@@ -90,12 +90,16 @@ class Stopwatch(Silent):
 
     def __init__(self) -> None:
         self.wall: Counter[str] = Counter()
-        self.records = 0
+        self.records = self.asked = self.accepted = 0
 
     def done(self, tp: Tp, done: RangeDone) -> None:  # noqa: ARG002 - the observer's seam
         self.records += done.records
         for name in done.stages.__dataclass_fields__:
             self.wall[name] += getattr(done.stages, name)
+
+    def compacted(self, tp: Tp, asked: int, accepted: int) -> None:  # noqa: ARG002 - the observer's seam
+        self.asked += asked
+        self.accepted += accepted
 
 
 class TimedWork(RangeWork):
@@ -152,6 +156,7 @@ async def run(definitions_file: Path, size: int, n: int) -> None:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
     print(f"{n} events, ranges of {size}: {n / wall:,.0f} events/s, {cpu / n * 1e6:.2f} us of CPU an event")
+    print(f"  compactions  {watch.accepted} of {watch.asked} accepted")
     for name, seconds in (*TimedWork.cpu.items(), *watch.wall.items()):
         print(f"  {name:12} {seconds / n * 1e6:6.2f} us")
 

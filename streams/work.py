@@ -88,6 +88,7 @@ class RangeWork:
         session = definitions.session
         reads_sessions = session is not None and set(session.groups) <= set(flow.groups)
         self.session = session if reads_sessions and not flow.scored else None
+        self._numbers = [0] * shards  # of the range before, by shard
 
     def prepare(self, batch: Batch[Record]) -> Prepared:
         """Decodes the values; a bad record is a fault in `decoded`."""
@@ -139,17 +140,21 @@ class RangeWork:
         return outputs
 
     def compact(self, prepared: Prepared, bags: Sequence[ShardBags]) -> Sequence[Swap]:
-        """Replacements for the bags of the range that have grown over their cap."""
+        """Replacements for the bags of the range that have grown over their cap.
+
+        Only what is stamped below the number of this partition's range before is folded: what other partitions added
+        since may still be asked for again, and a swap that includes it would be refused.
+        """
         plan = prepared.plan
         if plan is None:
             return ()
         started = perf_counter()
         found = plan.spread.gather([shard.bags for shard in bags])
         owners = plan.spread.owners()
+        settled, self._numbers = self._numbers, [shard.number for shard in bags]
         swaps: list[Swap] = []
         for touched, blobs, shards in zip(plan.touched, found, owners, strict=True):
-            numbers = [bags[shard].number for shard in shards]
-            swaps += self._swaps(touched, blobs, numbers)
+            swaps += self._swaps(touched, blobs, [settled[shard] for shard in shards])
         prepared.stages["compact"] = perf_counter() - started
         return swaps
 

@@ -1,0 +1,194 @@
+"""The shop's whole vector on Apache Kafka: five entities an order, one worker on one core, the store on another.
+
+    python -m bench.full_vector            at-least-once, and again exactly-once; writes docs/figures/full-vector.json
+
+Orders are preloaded (Zipf users, cards, devices, addresses and merchants over ten days), then one `headrace worker`
+drains them. Rates come from the decisions' own end offsets, CPU from the processes, bytes from the store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import psutil
+from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]  # it has no types
+
+from bench import figure
+from schemas.ids import partition_for
+from schemas.settings import Settings
+from schemas.timestamps import rfc3339
+from streams.chaos.kafka import start_kafka
+from streams.embedded.processes import Children, free_port
+from streams.embedded.store import start_store
+from streams.space import definitions_of, open_store
+from streams.stores.admin import scan
+from streams.stores.keys import BAG
+from streams.transport.link import Link
+from streams.transport.log import LogReader
+
+CACHE = figure.ROOT / ".cache" / "kafka"
+HEADRACE = str(Path(sys.executable).with_name("headrace"))
+PARTITIONS = 4
+SPAN_MS = 10 * 86_400_000
+START_MS = 1_790_000_000_000
+KB, LIMIT = 1024, 16 * 1024
+
+
+def orders(n: int, seed: int = 7) -> list[tuple[bytes, bytes, int]]:
+    """(key, value, event ms) of n orders in time order."""
+    rng = np.random.default_rng(seed)
+
+    def zipf(ids: int) -> list[int]:
+        weights = np.cumsum(1.0 / np.arange(1, ids + 1) ** 0.8)
+        found: list[int] = np.searchsorted(weights, rng.random(n) * weights[-1]).tolist()
+        return found
+
+    users, merchants, products = zipf(50_000), zipf(2_000), zipf(20_000)
+    at_ms = (START_MS + np.sort(rng.random(n)) * SPAN_MS).astype(np.int64).tolist()
+    prices = np.round(rng.lognormal(3.4, 0.8, n), 2).tolist()
+    encode = msgspec.json.Encoder().encode
+    made = []
+    for i, (user, merchant, product, at, price) in enumerate(
+        zip(users, merchants, products, at_ms, prices, strict=True)
+    ):
+        order = {
+            "type": "purchase", "event_id": f"e{i}", "event_time": rfc3339(at), "user_id": f"u{user}",
+            "session_id": f"s{user}-{i // 4096}", "order_id": f"o{i}", "value": price, "currency": "EUR",
+            "items": [{"item_id": f"p{product}", "item_name": "thing", "item_category": "things", "price": price,
+                       "quantity": 1}],
+            "card_id": f"c{user * 2 + i % 2}", "device_id": f"d{user * 3 + i % 3}", "ip": f"10.{user % 250}.{i % 4}.7",
+            "merchant_id": f"m{merchant}", "billing_country": "DE", "shipping_country": "DE", "payment_method": "card",
+        }  # fmt: skip
+        made.append((f"u{user}".encode(), encode(order), at))
+    return made
+
+
+async def preload(address: str, made: list[tuple[bytes, bytes, int]]) -> None:
+    """Sends all orders, each stamped with its event time."""
+    producer = AIOKafkaProducer(bootstrap_servers=address, linger_ms=20, max_batch_size=262_144)
+    await producer.start()
+    try:
+        sent = [
+            await producer.send("orders", value, key, partition_for(key, PARTITIONS), timestamp_ms=at)
+            for key, value, at in made
+        ]
+        await asyncio.gather(*sent)
+    finally:
+        await producer.stop()
+
+
+async def decided(reader: LogReader) -> int:
+    """Decisions whose offsets are below the committed end; transaction markers count as well and hardly matter."""
+    return sum([(await reader.bounds("fraud", partition))[1] for partition in range(PARTITIONS)])
+
+
+async def sizes(settings: Settings) -> dict[str, Any]:
+    """Bytes of every bag, and of the store in all."""
+    async with open_store(settings, definitions_of(settings)) as store:
+        lengths = []
+        async for keys in scan(store):
+            bags = [key for key in keys if BAG.fullmatch(key)]
+            (node, *_) = await store.nodes.primaries()
+            lengths += [int(await store.nodes.ask(node, "STRLEN", key)) for key in bags]
+        used = await store.nodes.ask((await store.nodes.primaries())[0], "INFO", "memory")
+    memory = next(int(line.split(b":")[1]) for line in used.splitlines() if line.startswith(b"used_memory:"))
+    array = np.array(lengths)
+    return {
+        "bags": len(lengths),
+        "store_mb": round(memory / 2**20, 1),
+        "median_bytes": int(np.median(array)),
+        "largest_bytes": int(array.max()),
+        "share_under_1kb": round(float((array < KB).mean()), 4),
+        "none_over_16kb": bool(array.max() <= LIMIT),
+    }
+
+
+def run(n: int, delivery: str) -> dict[str, Any]:
+    """One run: a fresh broker and store, everything preloaded, one worker."""
+    with Children() as children:
+        kafka = start_kafka(children, CACHE)
+        store = start_store(children, free_port(), {"appendfsync": "everysec"})
+        pin(kafka.child.pid, 0)
+        pin(store.child.pid, 2)
+        env = {**os.environ, "HEADRACE_KAFKA__BROKERS": kafka.address, "HEADRACE_REDIS__URL": store.url}
+        env |= {"HEADRACE_DELIVERY": delivery, "HEADRACE_SLOT": "0"}
+        subprocess.run([HEADRACE, "topics", "create"], env=env, check=True, stdout=subprocess.DEVNULL)
+        made = orders(n)
+        asyncio.run(preload(kafka.address, made))
+        worker = psutil.Popen(["taskset", "-c", "1", HEADRACE, "worker"], env=env, stderr=subprocess.DEVNULL)
+        try:
+            measured = asyncio.run(watch(kafka.address, n, worker, psutil.Process(store.child.pid)))
+        finally:
+            worker.terminate()
+            worker.wait(30)
+        settings = Settings.model_validate({"redis": {"url": store.url}, "kafka": {"brokers": kafka.address}})
+        return (
+            measured
+            | asyncio.run(sizes(settings))
+            | {"order_bytes": round(statistics.mean(len(v) for _, v, _ in made))}
+        )
+
+
+async def watch(address: str, n: int, worker: Any, store: Any) -> dict[str, Any]:
+    """From 10 % of the decisions to 95 %."""
+    reader = LogReader(Link(address))
+    first: tuple[float, int, float, float] | None = None
+    try:
+        while True:
+            await asyncio.sleep(0.05)
+            if worker.poll() is not None:
+                sys.exit(f"the worker ended with {worker.returncode}")
+            now = (time.time(), await decided(reader), _cpu(worker), _cpu(store))
+            if first is None and now[1] > n * 0.1:
+                first = now
+            if first is not None and now[1] > n * 0.95:
+                span, events = now[0] - first[0], now[1] - first[1]
+                return {
+                    "orders_s": round(events / span),
+                    "worker_us": round((now[2] - first[2]) / events * 1e6, 1),
+                    "store_us": round((now[3] - first[3]) / events * 1e6, 1),
+                }
+    finally:
+        await reader.stop()
+
+
+def _cpu(process: Any) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def pin(pid: int, core: int) -> None:
+    """Keeps a process on one core, as far as there are so many."""
+    psutil.Process(pid).cpu_affinity([core % (os.cpu_count() or 1)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--orders", type=int, default=200_000)
+    parser.add_argument("--no-figure", action="store_true")
+    a = parser.parse_args()
+    rows = {delivery: run(a.orders, delivery) for delivery in ("at-least-once", "exactly-once")}
+    for name, row in rows.items():
+        print(name, row)
+    if not a.no_figure:
+        data = figure.hash_of(b"".join(value for _, value, _ in orders(1_000)))
+        target = {"share_under_1kb": 0.95, "largest_bytes": LIMIT}
+        print(
+            figure.write(
+                "full-vector", value=rows, target=target, command="python -m bench.full_vector", data_hash=data
+            )
+        )
+
+
+if __name__ == "__main__":
+    main()
