@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import click
@@ -47,11 +48,12 @@ def command(
 
     async def run() -> None:
         left = limit
-        async for records in follow(Cluster(load().kafka), Part(topics, place, partition), until_idle):
-            write(records[:left], headers=headers)
-            left = None if left is None else left - len(records)
-            if left is not None and left <= 0:
-                return
+        async with aclosing(follow(Cluster(load().kafka), Part(topics, place, partition), until_idle)) as following:
+            async for records in following:
+                write(records[:left], headers=headers)
+                left = None if left is None else left - len(records)
+                if left is not None and left <= 0:
+                    return
 
     asyncio.run(run())
 

@@ -7,7 +7,7 @@ them. A topic's end is its watermark (see `cluster`), so `--from end` is right o
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -47,8 +47,8 @@ class Part:
     partition: int | None = None
 
 
-async def follow(cluster: Cluster, part: Part, until_idle_s: float | None = None) -> AsyncIterator[list[Read]]:
-    """Records as they come; ends when none has come for `until_idle_s`, or never."""
+async def follow(cluster: Cluster, part: Part, until_idle_s: float | None = None) -> AsyncGenerator[list[Read], None]:
+    """Records as they come; ends when none has come for `until_idle_s`, or never. Whoever leaves early closes it."""
     places = await _places(cluster, part)
     async with cluster.consumer(places) as reader:
         heard_s = time.monotonic()

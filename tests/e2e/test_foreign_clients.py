@@ -43,6 +43,8 @@ async def topic(cluster: Cluster) -> str:
     name = f"foreign-{uuid4().hex[:8]}"
     async with cluster.admin() as admin:
         await admin.create_topics([NewTopic(name, PARTITIONS, 1)])
+    while name not in await cluster.topics():  # Kafka's controller says yes before its brokers know
+        continue
     return name
 
 

@@ -1,5 +1,6 @@
 """Recorded data as events: every event is one that the stream takes, ids and topics are as promised."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +186,14 @@ def accepted(records: list[Record]) -> list[bytes]:
             assert record.value is not None
             wrong.append(record.value[record.value.index(b'"quantity"') :].split(b"}")[0])
     return wrong
+
+
+@pytest.mark.skipif("HEADRACE_DATA" not in os.environ, reason="HEADRACE_DATA does not name the recorded data")
+@pytest.mark.parametrize("name", ["fraud-handbook", "ga360"])
+def test_a_day_of_the_recorded_data_is_events_in_time_order_that_the_stream_takes(name: str) -> None:
+    recorded = dataset(name, Path(os.environ["HEADRACE_DATA"]), ())
+    assert recorded.span_ms is not None
+    records = list(recorded.records(Window(until_ms=recorded.span_ms[0] + DAY_MS)))
+    assert len(records) > 1_000
+    in_time_order(records)
+    assert not accepted(records)
