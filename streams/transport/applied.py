@@ -49,13 +49,13 @@ class AppliedLog:
         return replace(newest[0], horizon=max(row.horizon for row in newest)) if newest else None
 
     async def rows(self, tp: Tp, first: int, last: int) -> list[Row]:
-        """The rows of exactly this range, the newest first."""
+        """The rows that overlap this range, the newest first."""
         found: list[Row] = []
         beyond = 0
         async for row in self._backwards(tp):
             if row.topic_id != tp.topic_id:
                 continue
-            if (row.first, row.last) == (first, last):
+            if row.first <= last and first <= row.last:
                 found.append(row)
             beyond += row.horizon < first
             if beyond > OVERLAP:

@@ -6,6 +6,7 @@ not there hangs; `applied` with too few partitions would mix the rows of two inp
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 
 from schemas.topics import applied_partitions
@@ -14,12 +15,13 @@ from streams.transport.applied import APPLIED
 from streams.transport.log import LogReader, TopicFacts
 from streams.transport.profile import Profile
 
+APPEAR_S, APPEAR_TRIES = 3.0, 10
 MIN_SESSION, MAX_SESSION = "group.min.session.timeout.ms", "group.max.session.timeout.ms"
 
 
 async def check(log: LogReader, profile: Profile, inputs: Sequence[str], outputs: Iterable[str]) -> None:
     """Raises Stop with what is wrong and the remedy, SinkDown where no broker answers."""
-    facts = await log.topics({*inputs, *outputs})
+    facts = await _topics(log, {*inputs, *outputs})
     missing = sorted({*inputs, *outputs} - facts.keys())
     if missing:
         raise Stop(f"topics {', '.join(missing)} are not there: run `headrace topics create`")
@@ -27,6 +29,17 @@ async def check(log: LogReader, profile: Profile, inputs: Sequence[str], outputs
         _check_applied(facts, inputs)
     if profile.checks_session:
         await _check_session(log, profile)
+
+
+async def _topics(log: LogReader, wanted: set[str]) -> dict[str, TopicFacts]:
+    """What is there; topics created a moment ago take a moment to be known to every broker."""
+    facts = await log.topics(wanted)
+    for _ in range(APPEAR_TRIES):
+        if facts.keys() == wanted:
+            break
+        await asyncio.sleep(APPEAR_S / APPEAR_TRIES)
+        facts = await log.topics(wanted)
+    return facts
 
 
 def _check_applied(facts: dict[str, TopicFacts], inputs: Sequence[str]) -> None:

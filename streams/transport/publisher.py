@@ -38,6 +38,7 @@ BATCH_BYTES = 524_288
 REQUEST_TIMEOUT_MS = 60_000  # a broker stopped for 10 s answers in the end; one that is gone is noticed by its socket
 DELIVER_WITHIN_S = 120.0
 ABANDON_WITHIN_S = 2.0
+ABANDON_STEP_S = 0.05
 RETRY_BACKOFF_MS = 20
 HOPELESS = (
     MessageSizeTooLargeError,
@@ -145,17 +146,33 @@ async def start(producer: Any) -> None:
 async def abandon(producer: Any) -> None:
     """Ends a producer without waiting for what it holds: `AIOKafkaProducer.stop` flushes, for ever if need be."""
     producer._closed = True
+    accumulator, sender = producer._message_accumulator, producer._sender
+    for future in _futures(producer):
+        future.add_done_callback(_look_at)
+    accumulator.reenqueue = _forget  # requests that end from now on are not tried again
+    accumulator.fail_all(ProducerClosed())
+    sending = sender.sender_task
+    if sending is not None:
+        sending.remove_done_callback(sender._fail_all)
+        sending.add_done_callback(_look_at)
+    with contextlib.suppress(KafkaError, TimeoutError):
+        async with asyncio.timeout(ABANDON_WITHIN_S):
+            await producer.client.close()
+            while sending is not None and not sending.done():
+                sending.cancel()  # the first ends its loop, each of the others one request that it waits for
+                await asyncio.wait([sending], timeout=ABANDON_STEP_S)
+
+
+def _futures(producer: Any) -> list[asyncio.Future[Any]]:
+    """What somebody may still wait for in there, and nobody will."""
     accumulator, transaction = producer._message_accumulator, producer._txn_manager
     held = [batch for batches in accumulator._batches.values() for batch in batches]
     held += accumulator._pending_batches
-    accumulator.fail_all(ProducerClosed())
-    for future in [batch._drain_waiter for batch in held] + [transaction and transaction._transaction_waiter]:
-        if future is not None:
-            future.add_done_callback(_look_at)
-    with contextlib.suppress(asyncio.CancelledError, KafkaError, TimeoutError):
-        async with asyncio.timeout(ABANDON_WITHIN_S):
-            await producer.client.close()
-            await producer._sender.close()
+    waiting = [transaction._transaction_waiter] if transaction and transaction._transaction_waiter else []
+    return [batch._drain_waiter for batch in held] + waiting
+
+
+def _forget(batch: Any) -> None: ...
 
 
 def failure(error: Exception, where: str) -> SinkDown | Stop:

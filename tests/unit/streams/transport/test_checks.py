@@ -1,11 +1,13 @@
 """Checks at start: what is wrong is said before a worker joins and stands idle."""
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 from streams.protocol.ports import Stop
+from streams.transport import checks
 from streams.transport.checks import check
 from streams.transport.log import TopicFacts
 from streams.transport.profile import EMBEDDED, KAFKA, Profile
@@ -33,6 +35,22 @@ async def checked(log: Log, profile: Profile = KAFKA) -> None:
 
 async def test_all_there_is_no_complaint() -> None:
     await checked(Log(THERE, {"group.min.session.timeout.ms": "6000"}))
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "APPEAR_S", 0.0)
+
+
+async def test_a_topic_that_appears_a_moment_later_is_there() -> None:
+    log = Log({})
+
+    async def appear() -> None:
+        log._topics |= THERE
+
+    appearing = asyncio.create_task(appear())
+    await checked(log, EMBEDDED)
+    await appearing
 
 
 async def test_missing_topics_are_named_with_the_remedy() -> None:
