@@ -314,11 +314,16 @@ class Driver(Generic[R, P, O]):
     # ---- publishing
 
     async def _differs(self, range_: Open, taken: Taken) -> bool:
-        """At-least-once: a repeat whose numbers are not those of the rows sent before may give other bytes."""
+        """At-least-once: a repeat gives the bytes of before if every row that overlaps it is of this range and numbers.
+
+        A row with other bounds is from another life: a range was open when the store was saved, its offsets were
+        published otherwise, and then the store came back with it.
+        """
         if range_.mine or self._sink.exactly_once:
             return False
         rows = await self._sink.rows(self._tp, range_.first, range_.last)
-        return any(row.numbers != taken.numbers for row in rows)
+        same = (range_.first, range_.last, taken.numbers)
+        return any((row.first, row.last, row.numbers) != same for row in rows)
 
     def _visible(self, bags: Sequence[ShardBags]) -> Sequence[ShardBags]:
         return bags if self._safety.stamps else [replace(bag, number=EVERY_STAMP) for bag in bags]

@@ -392,7 +392,7 @@ class Sink(Protocol[O_contra]):
         ...
 
     async def rows(self, tp: Tp, first: int, last: int) -> Sequence[Row]:
-        """The rows of exactly this range."""
+        """The rows that overlap first..last, whatever their own bounds."""
         ...
 
     async def row(self, row: Row) -> None:

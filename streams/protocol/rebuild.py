@@ -8,14 +8,16 @@ first offset.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic
 
 from streams.protocol import stops
-from streams.protocol.judge import Judge, Judged
+from streams.protocol.judge import Judge, Judged, decode_ids, encode_ids
 from streams.protocol.ports import (
-    At,
+    Applied,
+    BeginReply,
     Exceptions,
+    IdLog,
     Limits,
     O,
     Open,
@@ -50,68 +52,101 @@ class Rebuild(Generic[R, P, O]):
         `upto` is below the newest row's first: the outputs of that one may not be out. Raises `Stop` where the log
         begins too late.
         """
-        reply = await self.store.begin(self.tp, None, 0, None, -1, "", b"", -1)
-        if isinstance(reply, Rebind):
-            raise stops.rebind(self.tp, reply.known)
+        reply = await self._close(-1)
+        if isinstance(reply, Open) and reply.last < reply.first:  # an earlier run died as it founded home
+            reply = await self._close(reply.last)
+        home = await self._home()
         if isinstance(reply, Open):
             upto = reply.first - 1
         elif isinstance(reply, Position):
             upto = max(upto, reply.at - 1)
-        genesis = await self._genesis()
         judge = Judge(self.limits)
-        judge.load(None, genesis)
+        judge.load(_before(home), home.genesis)
+        while judge.position <= min(upto, home.position - 1):
+            await self._again(judge, home, min(upto, home.position - 1, judge.position + CHUNK - 1))
+        if judge.position <= upto:
+            judge.load(home, home.position)
         while judge.position <= upto:
-            await self._step(judge, genesis, upto)
+            await self._anew(judge, home, min(upto, judge.position + CHUNK - 1))
 
-    async def _genesis(self) -> int:
+    async def _close(self, published: int) -> BeginReply:
+        reply = await self.store.begin(self.tp, None, 0, None, published, "", b"", -1)
+        if isinstance(reply, Rebind):
+            raise stops.rebind(self.tp, reply.known)
+        return reply
+
+    async def _home(self) -> IdLog:
+        """What home knows; one that knows nothing is founded at genesis, so that a worker finds a place to begin."""
         start, _ = await self.source.bounds()
         standings = [standing for standing in await self.store.where(self.tp) if standing is not None]
         for standing in standings:
             if standing.topic_id != self.tp.topic_id:
                 raise stops.rebind(self.tp, standing.topic_id)
-        ids = await self.store.ids(self.tp)
-        known = [ids.genesis] if ids is not None else [standing.genesis for standing in standings]
-        genesis = known[0] if known else start
-        if start > genesis:
-            raise stops.log_cut(self.tp, genesis, start)
-        return genesis
+        home = await self.store.ids(self.tp)
+        if home is None:
+            genesis = standings[0].genesis if standings else start
+            home = IdLog(genesis, genesis, 0, ())
+        if start > home.genesis:
+            raise stops.log_cut(self.tp, home.genesis, start)
+        if home.position == home.genesis:
+            await self._keep(home, Judge(self.limits).skip(home.genesis - 1))
+        return home
 
-    async def _step(self, judge: Judge, genesis: int, upto: int) -> None:
-        """One chunk, cut where home stands: there a range of its own may begin."""
+    async def _again(self, judge: Judge, home: IdLog, last: int) -> None:
+        """A chunk that home has closed: its verdicts, as far back as it keeps them."""
         at = judge.position
-        ids = await self.store.ids(self.tp)
-        home = genesis if ids is None else ids.position
-        last = min(upto, at + CHUNK - 1, home - 1 if home > at else upto)
-        batch = await self.source.read(at, last)
-        prepared = None if batch is None else self.work.prepare(batch)
-        judged = judge.skip(last) if prepared is None else judge.judge(self.work.facts(prepared), last)
-        if home <= at:
-            await self._keep(at, genesis, judged)
         said = await self.store.verdicts(self.tp, at, last)
+        if isinstance(said, Unsaid) and at < said.floor <= last:
+            last = said.floor - 1
+        prepared, judged = await self._judged(judge, last)
         exceptions = judged.proposal.exceptions if isinstance(said, Unsaid) else said
-        for shard in range(self.store.shards):
-            await self._take(shard, genesis, at, last, prepared, exceptions)
+        await self._take(home.genesis, at, last, prepared, exceptions)
         judge.accept(judged)
 
-    async def _keep(self, at: int, genesis: int, judged: Judged) -> None:
-        """Home takes the range and closes it at once; if we die in between, its repeat says `recovered`."""
-        begin, last = self.store.begin, judged.proposal.last
-        reply = await begin(self.tp, at, genesis, judged.proposal, -1, self.config, self.token, last)
+    async def _anew(self, judge: Judge, home: IdLog, last: int) -> None:
+        """A chunk that home does not know: it keeps the verdicts, as of a range that is closed at once."""
+        at = judge.position
+        prepared, judged = await self._judged(judge, last)
+        await self._keep(replace(home, position=at), judged)
+        await self._take(home.genesis, at, last, prepared, judged.proposal.exceptions)
+        judge.accept(judged)
+
+    async def _judged(self, judge: Judge, last: int) -> tuple[P | None, Judged]:
+        batch = await self.source.read(judge.position, last)
+        if batch is None:
+            return None, judge.skip(last)
+        prepared = self.work.prepare(batch)
+        return prepared, judge.judge(self.work.facts(prepared), last)
+
+    async def _keep(self, home: IdLog, judged: Judged) -> None:
+        """Home takes the range and closes it; if we die in between, its repeat says `recovered`."""
+        last, begin = judged.proposal.last, self.store.begin
+        reply = await begin(
+            self.tp, home.position, home.genesis, judged.proposal, -1, self.config, self.token, tail=last
+        )
         if not (isinstance(reply, Open) and reply.mine):
             raise stops.at_work(self.tp)
-        await begin(self.tp, None, 0, None, last, "", b"", -1)
+        await self._close(last)
 
-    async def _take(
-        self, shard: int, genesis: int, at: int, last: int, prepared: P | None, exceptions: Exceptions
-    ) -> None:
-        """One shard takes of the chunk what it lacks."""
-        first = at
-        while first <= last:
-            nothing = ShardCall(shard, (), (), ())
-            call = nothing if prepared is None else self.work.calls(prepared, exceptions, first)[shard]
-            (reply,) = await self.store.apply(self.tp, genesis, first, last, self.token, [call], catchup=True)
-            if not isinstance(reply, At):
-                return
-            if reply.position < at:
-                raise stops.at_work(self.tp)
-            first = reply.position
+    async def _take(self, genesis: int, at: int, last: int, prepared: P | None, exceptions: Exceptions) -> None:
+        """Each shard takes of the chunk what it lacks."""
+        for shard in range(self.store.shards):
+            first = at
+            while first <= last:
+                nothing = ShardCall(shard, (), (), ())
+                call = nothing if prepared is None else self.work.calls(prepared, exceptions, first)[shard]
+                (reply,) = await self.store.apply(self.tp, genesis, first, last, self.token, [call], catchup=True)
+                if isinstance(reply, Applied):
+                    break
+                if isinstance(reply, Rebind):
+                    raise stops.rebind(self.tp, reply.known)
+                if reply.position < at:
+                    raise stops.at_work(self.tp)
+                first = reply.position
+
+
+def _before(home: IdLog) -> IdLog:
+    """The ids that a rebase put before genesis: a judge that begins there must know them."""
+    entries = decode_ids(home.blobs)
+    entries = entries[entries["offset"] < home.genesis]
+    return IdLog(home.genesis, home.genesis, int(entries["clock_s"].max(initial=0)), [encode_ids(entries)])

@@ -22,7 +22,7 @@ def empty_store(tp: Tp, evidence: str) -> Stop:
 def log_cut(tp: Tp, place: int, start: int) -> Stop:
     return Stop(
         f"{tp}: offset {place} is needed and the log begins at {start}: retention deleted what was not taken yet. "
-        f"Run `headrace state rebuild --from-scratch`"
+        f"Run `headrace state rebuild --from-scratch`: the state becomes what the log still holds"
     )
 
 

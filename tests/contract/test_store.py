@@ -422,3 +422,12 @@ async def test_a_shard_without_the_partition_is_not_rebased(store: Store) -> Non
 async def test_a_partition_is_known_by_topic_and_number(store: Store) -> None:
     await opened(store, 0, 4)
     assert await begin(store, None, tp=Tp("orders", 11, "x")) == Unknown()
+
+
+async def test_a_range_without_a_single_offset_founds_home_at_genesis(store: Store) -> None:
+    assert isinstance(await begin(store, 40, proposal(39), genesis=40), Open)
+    assert await begin(store, None, published=39) == Position(40)
+    known = await store.ids(ORDERS)
+    assert known is not None
+    assert (known.genesis, known.position) == (40, 40)
+    assert isinstance(await begin(store, 40, proposal(44), genesis=40), Open)

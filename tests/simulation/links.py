@@ -231,7 +231,7 @@ class SinkLink:
 
     async def rows(self, tp: Tp, first: int, last: int) -> Sequence[Row]:  # noqa: ARG002
         await STEP
-        return [row for row in self._published.rows if (row.first, row.last) == (first, last)]
+        return [row for row in self._published.rows if row.first <= last and first <= row.last]
 
     async def row(self, row: Row) -> None:
         await self._send(lambda: self._published.rows.append(row))

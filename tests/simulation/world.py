@@ -73,8 +73,8 @@ class Duty:
 
 
 class World:
-    def __init__(self, rng: random.Random, mutation: Mutation, limits: Limits) -> None:
-        self.rng, self.mutation, self.limits = rng, mutation, limits
+    def __init__(self, rng: random.Random, mutation: Mutation, limits: Limits, *, remakes: bool) -> None:
+        self.rng, self.mutation, self.limits, self.remakes = rng, mutation, limits, remakes
         self.exactly_once = rng.random() < 0.4
         self.rolls_back = rng.random() < 0.6
         self.now = 0
@@ -388,14 +388,15 @@ class World:
 
 def build(rng: random.Random, mutation: Mutation) -> World:
     """A world of this seed's choosing."""
+    remakes = rng.random() < 0.25
     limits = Limits(
         dedup_offsets=rng.choice((6, 15, 1000)),
         dedup_s=rng.choice((8, 60, 10_000)),
         late_ms=10_000_000,
         future_ms=5_000_000,
-        verdict_offsets=rng.choice((12, 10_000, 10_000, 10_000)),
+        verdict_offsets=10_000 if remakes else rng.choice((12, 10_000, 10_000)),
     )
-    world = World(rng, mutation, limits)
+    world = World(rng, mutation, limits, remakes=remakes)
     for partition in world.partitions:
         partition.grow(rng, world.ids, rng.randint(5, 20))
     return world
@@ -406,7 +407,7 @@ def live(world: World) -> World:
     try:
         world.faults(world.rng.choice((200, 500, 900)))
         world.drain()
-        if world.rng.random() < 0.25:
+        if world.remakes:
             world.remake()
             world.faults(world.rng.choice((100, 400)))
             world.drain()
