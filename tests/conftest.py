@@ -15,7 +15,6 @@ from tests.support.kafka import Kafka, start_kafka
 from tests.support.tansu import start_tansu
 from tests.support.valkey import ValkeyCluster, start_valkey, start_valkey_cluster
 
-
 KAFKA_TIMEOUT_S = 300
 
 

@@ -108,8 +108,10 @@ class _Demo:
             async with cluster.producer() as producer:
                 sender = Sender(producer)
                 sending = asyncio.create_task(self._send(sender))
-                await self._show(stop, sending, reading)
-                await _cancelled(sending)
+                try:
+                    await self._show(stop, sending, reading)
+                finally:
+                    await _cancelled(sending)
                 await sender.flush()
                 await self._settle(reading)
         finally:

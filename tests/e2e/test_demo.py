@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]  # it has no types
+import psutil
 import pytest
 
 FIRST_DECISION_S = 8.0  # the promise

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 import click
-import psutil  # type: ignore[import-untyped]  # it has no types
+import psutil
 import pytest
 
 from streams.cli import COMMANDS, COULD_NOT_RUN, EXPECTED, HOLDS, PIPE_CLOSED, CouldNotRun, run
