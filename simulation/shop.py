@@ -23,6 +23,7 @@ from simulation.visit import Habits, visit
 DAY_S = 86_400.0
 # Of normal orders: so many are sent back, so many cancelled before they leave.
 REFUNDED, CANCELLED = 0.02, 0.01
+WARM_UP_MS = 90_000  # visits last a minute or two: the shop has been open for a while when we begin to look
 STRESS_FRAUD = 0.015  # of the orders of a stress run
 ORDERS_OF_ATTACK = 9.5  # on average over the five kinds
 
@@ -82,12 +83,14 @@ class Shop:
 
     def events(self) -> Iterator[Event]:
         """Every event of the run by event time, for ever."""
-        next_visit = float(self.start_ms)
+        next_visit = float(self.start_ms - WARM_UP_MS)
         next_attack = self._first_attack_ms()
         while True:
             upto = min(next_visit, next_attack)
             while self._pending and self._pending[0][0] <= upto:
                 event = heappop(self._pending)[2]
+                if event.at_ms < self.start_ms:
+                    continue
                 yield event
                 if event.order_id is not None and event.topic == "orders":
                     self._label(event)

@@ -44,6 +44,12 @@ def test_events_come_in_time_order_and_none_before_the_start(two_minutes: list[E
     assert times[0] >= START_MS
 
 
+def test_the_shop_is_busy_from_the_first_second_on() -> None:
+    first = [event for event in live(minutes=1.0) if event.truth is Truth.NORMAL and event.topic == "orders"]
+    assert first[0].at_ms - START_MS < 2_000
+    assert len(first) > 200  # 20 visits a second, of which 3 in 10 buy: 360 in a minute
+
+
 def test_every_input_topic_gets_events_that_its_decoder_takes(two_minutes: list[Event]) -> None:
     for topic in INPUTS:
         values = [event.value for event in two_minutes if event.topic == topic]
