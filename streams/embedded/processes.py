@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -30,7 +31,10 @@ from typing import Self
 
 LOCALHOST = "127.0.0.1"
 POLL_S = 0.02
+SERVICE_PORTS = range(15_000, 32_768)  # Linux's outgoing ones begin at 32,768, macOS's at 49,152
 GUARD_END_S = 20.0
+
+_DICE = random.SystemRandom()  # not the seeded one: processes of one test run would all pick the same
 
 # The death signal follows the thread that forked, not the process: only for children that the main thread starts.
 _LAUNCH = """\
@@ -47,10 +51,14 @@ class StartError(Exception):
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on at this moment. Whoever binds it may still lose a race."""
-    with socket.socket() as probe:
-        probe.bind((LOCALHOST, 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 that nobody has at this moment. Whoever binds it may still lose a race.
+
+    It lies below those that the system gives to outgoing connections: one of them could take a service's port while the
+    service is being started again.
+    """
+    while not is_free(port := _DICE.choice(SERVICE_PORTS)):
+        pass
+    return port
 
 
 def is_free(port: int, *, reuse: bool = False) -> bool:
