@@ -4,9 +4,9 @@
 
 Starts a broker of its own: Apache Kafka where Java and its jars are, else the embedded one. `receive` is everything
 from the socket to a driver's range, Faust's agent included, in ranges of 2000; `publish` is everything from `Output` to
-the acknowledgement. CPU is that of this process (consumer thread included), so other load on the machine matters little.
-Latency is from the send to the moment at which a driver has the record, at a steady rate. Price: the broker runs beside
-it, so rates (records a second) are those of a shared machine.
+the acknowledgement. CPU is that of this process (consumer thread included), so other load on the machine matters
+little. Latency is from the send to the moment at which a driver has the record, at a steady rate. Price: the broker
+runs beside it, so rates (records a second) are those of a shared machine.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Reader:
         await log.stop()
 
     async def _work_on(self, _: Tp, source: KafkaSource) -> None:
-        place, _ = await source.bounds()
+        place = (await source.bounds())[0]
         while True:
             batch = await source.next(place)
             if batch is not None:

@@ -26,7 +26,7 @@ from typing import Any, Protocol, cast
 
 from faust.types import TP, EventT
 
-from streams.protocol.ports import Fenced, SinkDown, Tp
+from streams.protocol.ports import Fenced, SinkDown, Stop, Tp
 from streams.transport.app import App
 from streams.transport.consumer import BatchConsumer
 from streams.transport.log import LogReader
@@ -73,7 +73,7 @@ class PartitionTasks:
     _beginning: asyncio.Task[None] | None = None
     _ever_ready: bool = False
     _stopping: bool = False
-    _crashing: asyncio.Task[None] | None = None
+    failed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def attach(self) -> PartitionTasks:
         """Makes this the app's listener."""
@@ -120,6 +120,7 @@ class PartitionTasks:
         await self._stop_beginning()
         if not self._stopping:
             self._beginning = asyncio.create_task(self._begin(), name="partitions")
+            self._beginning.add_done_callback(self._looked)
 
     async def stop(self) -> None:
         """Ends all runs, those at rest at once."""
@@ -173,17 +174,22 @@ class PartitionTasks:
             except Fenced as fenced:
                 log.warning("partition has another owner", extra={"partition": str(known), "reason": str(fenced)})
             except Exception as error:  # a bug or a Stop: the records stay unacknowledged, the process ends
-                self._fail(known, error)
+                self._fail(str(known), error)
                 return
             await self.closed(known)
             await asyncio.sleep(AGAIN_S)
             source.reset()
 
-    def _fail(self, tp: Tp, error: BaseException) -> None:
-        log.critical("partition stopped", exc_info=error, extra={"partition": str(tp), "reason": str(error)})
-        if self.failure is None:
-            self.failure = error
-            self._crashing = asyncio.create_task(self.app.crash(error))
+    def _fail(self, what: str, error: BaseException) -> None:
+        """Tells `serve`, which stops the process; a `Stop` explains itself, anything else is a bug with its trace."""
+        trace = None if isinstance(error, Stop) else error
+        log.critical("partition stopped", exc_info=trace, extra={"partition": what, "reason": str(error)})
+        self.failure = self.failure or error
+        self.failed.set()
+
+    def _looked(self, beginning: asyncio.Task[None]) -> None:
+        if not beginning.cancelled() and (error := beginning.exception()) is not None:
+            self._fail("of the assignment", error)
 
     async def _give_up(self, tps: Iterable[TP]) -> None:
         leaving = [worker for tp in list(tps) if (worker := self._workers.pop(tp, None)) is not None]

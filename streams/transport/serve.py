@@ -29,7 +29,8 @@ async def serve(
     stop_within_s: float = STOP_WITHIN_S,
 ) -> None:
     """Returns after a stop in good order; raises what broke the app, or what `watch` found. `tasks` is attached."""
-    ends = [asyncio.create_task(stopping.wait()), asyncio.create_task(app.wait_until_stopped())]
+    waits = (stopping.wait(), tasks.failed.wait(), app.wait_until_stopped())
+    ends: list[asyncio.Task[Any]] = [asyncio.create_task(wait) for wait in waits]
     if watch is not None:
         ends.append(asyncio.create_task(watch()))
     starting = asyncio.create_task(_start(app))

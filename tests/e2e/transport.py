@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from collections.abc import Sequence
+from typing import Any, cast
 
 import pytest
 from faust.types import TP
@@ -146,11 +147,19 @@ class Transport:
             newest = [record.offset async for stretch in log.backwards(topic, 0) for record in reversed(stretch)]
         assert newest == list(range(4_999, -1, -1))
 
-    async def test_a_record_larger_than_a_batch_of_ours_arrives_whole(self, place: Place) -> None:
-        topic, big = await place.topic(1), b"x" * 800_000
+    async def test_a_record_of_ten_megabytes_arrives_whole_among_small_ones(self, place: Place) -> None:
+        topic, notes, big = await place.topic(1, max_message_bytes=12_000_000), Notebook(), b"x" * 10_000_000
+        sizes: list[int] = []
+
+        async def weigh(_: Tp, records: Sequence[Any]) -> None:
+            sizes.extend(len(record.value) for record in records)
+
         async with place.publisher() as publisher, place.log() as log:
-            await publisher.send([*outputs(topic, range(3), 0), Output(topic, b"k", big)])
+            await publisher.send([*outputs(topic, range(3), 0), Output(topic, b"k", big), *outputs(topic, range(2), 0)])
+            async with Worker(place, topic, unique("group"), notes, work=weigh).running():
+                await notes.until(lambda: notes.count >= 6)
             (record,) = await log.read(topic, 0, 3, 3)
+        assert sizes == [1, 1, 1, len(big), 1, 1]
         assert record.value == big
 
     async def test_rows_are_found_again_by_range_and_the_newest_first(self, place: Place) -> None:

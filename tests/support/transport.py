@@ -42,11 +42,12 @@ class Place:
     def link(self) -> Link:
         return Link(self.address)
 
-    async def topic(self, partitions: int = 4, name: str | None = None) -> str:
+    async def topic(self, partitions: int = 4, name: str | None = None, max_message_bytes: int = 1_048_588) -> str:
         """A topic that nobody else uses."""
         name = name or unique("topic")
+        config = {"max.message.bytes": str(max_message_bytes)}
         async with self._admin() as admin:
-            await admin.create_topics([NewTopic(name, partitions, 1)])
+            await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=config)])
         return name
 
     async def delete(self, topic: str) -> None:

@@ -30,10 +30,6 @@ class App:
     consumer: Consumer = field(default_factory=Consumer)
     buffers: Buffers = field(default_factory=Buffers)
     listener: Any = None
-    crashed: BaseException | None = None
-
-    async def crash(self, reason: BaseException) -> None:
-        self.crashed = reason
 
 
 @dataclass
@@ -150,7 +146,7 @@ async def test_a_fenced_run_starts_again_with_its_producer_closed(monkeypatch: p
     rig = Contested()
     await rig.ready(ONE)
     await asyncio.sleep(0.1)
-    assert (len(rig.began), len(rig.closed), rig.app.crashed) == (3, 2, None)
+    assert (len(rig.began), len(rig.closed), rig.tasks.failed.is_set()) == (3, 2, False)
     await rig.tasks.stop()
 
 
@@ -162,7 +158,7 @@ async def test_a_bug_stops_the_process_and_is_told() -> None:
     rig = Broken()
     await rig.ready(ONE)
     assert isinstance(rig.tasks.failure, ZeroDivisionError)
-    assert rig.app.crashed is rig.tasks.failure
+    assert rig.tasks.failed.is_set()
     await rig.tasks.stop()
 
 
