@@ -134,9 +134,11 @@ def _print_letter(letter: Letter, state: State) -> None:
 @command.command("redrive")
 @WHERE
 @REASON
-def redrive(where: str, reason: str | None) -> int:
+@click.option("--again", is_flag=True, help="Also those that were sent back before and died again.")
+def redrive(where: str, reason: str | None, again: bool) -> int:
     """Send dead letters back to where they came from, with their original bytes. Each once, however often you ask.
 
+    A letter that dies again is left alone unless it is named by its place or asked for with --again.
     Exit code 1 if another process is at it and some are left to it.
     """
     from schemas.settings import load
@@ -145,8 +147,9 @@ def redrive(where: str, reason: str | None) -> int:
     from streams.data.redrive import redrive as send_back
 
     wanted = Where.parse(where, reason)
-    done = asyncio.run(send_back(Cluster(load().kafka), wanted))
+    done = asyncio.run(send_back(Cluster(load().kafka), wanted, again=again))
     before = f", {done.before:,} were before" if done.before else ""
     busy = f", {done.busy:,} left to another process that is at it (ask again in a minute)" if done.busy else ""
-    click.echo(f"{done.sent:,} sent back to {wanted.topic}{before}{busy}")
+    died = f", {done.again:,} died again (--again sends them once more)" if done.again else ""
+    click.echo(f"{done.sent:,} sent back to {wanted.topic}{before}{died}{busy}")
     return int(done.busy > 0)

@@ -43,24 +43,30 @@ class Redriven:
     sent: int = 0
     before: int = 0  # sent back earlier, by this command or another process
     busy: int = 0  # claimed by a process that may still be at work
+    again: int = 0  # they were sent back and died again, and were not asked for by name or with `again`
 
 
-async def redrive(cluster: Cluster, where: Where, now_ms: int | None = None) -> Redriven:
-    """Sends back the letters that `where` means and that were not sent back yet."""
+async def redrive(cluster: Cluster, where: Where, now_ms: int | None = None, *, again: bool = False) -> Redriven:
+    """Sends back the letters that `where` means and that were not sent back yet.
+
+    One that was sent back and died again is a letter of its own, but nothing has changed for it: it goes only where
+    `where` names it or with `again`. So asking twice sends once, whatever the workers make of it in between.
+    """
     now_ms = round(time.time() * 1000) if now_ms is None else now_ms
     await cluster.partitions([where.topic, dead_letters_of(where.topic)])
     found = await letters_and_marks(cluster, where.topic)
-    chosen = found.chosen(where)
+    meant = found.chosen(where)
     async with cluster.producer() as producer:
         run = _Run(cluster, Sender(producer), where.topic, found, now_ms)
-        await run.settle({letter.id for letter in chosen})
-        states = found.states(chosen, now_ms)
-        free = [letter for letter, state in zip(chosen, states, strict=True) if state == "dead"]
-        before = sum(letter.id in found.redriven for letter in chosen)
+        await run.settle({letter.id for letter in meant})
+        left = [letter for letter in meant if letter.id not in found.redriven]
+        wanted = [letter for letter in left if again or where.offset is not None or letter.attempt <= 1]
+        states = found.states(wanted, now_ms)
+        free = [letter for letter, state in zip(wanted, states, strict=True) if state == "dead"]
         sent = 0
         for letters in _by_partition(free):
             sent += await run.send_back(letters)
-    return Redriven(sent, before, len(chosen) - before - sent)
+    return Redriven(sent, len(meant) - len(left), len(wanted) - sent, len(left) - len(wanted))
 
 
 def _by_partition(letters: Sequence[Letter]) -> list[list[Letter]]:

@@ -197,12 +197,17 @@ def test_dead_letters_are_counted_shown_and_sent_back_once(cluster: Cluster, top
     run(cluster, "dlq", "show", f"{topic}/1/99", code=1)
 
 
-async def test_a_redriven_record_that_dies_again_is_a_new_letter(cluster: Cluster, topic: str) -> None:
+async def test_a_redriven_record_that_dies_again_is_sent_only_where_it_is_asked_for(
+    cluster: Cluster, topic: str
+) -> None:
     await send(cluster, letter(topic, 3, b"{"))
     assert await redrive(cluster, Where(topic)) == Redriven(sent=1)
-    await send(cluster, letter(topic, 4, b"{", attempt=1))
-    assert await redrive(cluster, Where(topic)) == Redriven(sent=1, before=1)
-    assert [dict(r.headers)["dlq-attempt"] for r in await everything(cluster, topic)] == [b"1", b"2"]
+    await send(cluster, letter(topic, 4, b"{", attempt=1), letter(topic, 5, b"{", attempt=1))
+    assert await redrive(cluster, Where(topic)) == Redriven(before=1, again=2)
+    assert await redrive(cluster, Where(topic, 1, 4)) == Redriven(sent=1)
+    assert await redrive(cluster, Where(topic), again=True) == Redriven(sent=1, before=2)
+    assert await redrive(cluster, Where(topic)) == Redriven(before=3)
+    assert [dict(r.headers)["dlq-attempt"] for r in await everything(cluster, topic)] == [b"1", b"2", b"2"]
 
 
 class KilledError(Exception):
