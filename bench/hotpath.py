@@ -26,6 +26,7 @@ from schemas.settings import Settings
 from streams.configuration import Configurations, from_files
 from streams.embedded.processes import Children, free_port
 from streams.embedded.store import start_store
+from streams.growth import Appetite, Growth, Stamps
 from streams.outputs import RangeOutputs, Writer
 from streams.protocol.driver import Driver
 from streams.protocol.observer import RangeDone, Silent
@@ -50,15 +51,15 @@ class Memory:
 class ListSource:
     """A partition's log in memory; idle at its end."""
 
-    def __init__(self, records: Sequence[Memory], size: int) -> None:
-        self.records, self.size, self.idle = records, size, asyncio.Event()
+    def __init__(self, records: Sequence[Memory], appetite: Appetite) -> None:
+        self.records, self.appetite, self.idle = records, appetite, asyncio.Event()
 
     async def next(self, place: int) -> Batch[Memory] | None:
-        part = self.records[place : place + self.size]
+        part = self.records[place : place + self.appetite.records]
         if part:
             return Batch(place, part)
         self.idle.set()
-        await asyncio.sleep(3600)
+        await asyncio.sleep(0.2)
         return None
 
     def done(self, last: int) -> None: ...
@@ -89,6 +90,7 @@ class Stopwatch(Silent):
     """Adds up the driver's stages (wall clock)."""
 
     def __init__(self) -> None:
+        self.stamps = Stamps()
         self.wall: Counter[str] = Counter()
         self.records = self.asked = self.accepted = 0
 
@@ -96,6 +98,9 @@ class Stopwatch(Silent):
         self.records += done.records
         for name in done.stages.__dataclass_fields__:
             self.wall[name] += getattr(done.stages, name)
+
+    def behind(self, tp: Tp, shards: int) -> None:  # noqa: ARG002 - the observer's seam
+        self.stamps.left(tp)
 
     def compacted(self, tp: Tp, asked: int, accepted: int) -> None:  # noqa: ARG002 - the observer's seam
         self.asked += asked
@@ -137,12 +142,15 @@ async def run(definitions_file: Path, size: int, n: int) -> None:
         own = from_files(definitions, None, None)
         async with open_store(settings, definitions) as store:
             configurations = Configurations(definitions, own, store.get_config)
-            watch, tasks, sources = Stopwatch(), [], []
+            watch, appetite = Stopwatch(), Appetite(size)
+            tasks: list[asyncio.Task[None]] = []
+            sources: list[ListSource] = []
             for partition, records in enumerate(logs):
                 tp = Tp(flow.topic, partition, "bench")
                 writer = Writer(tp, same_partitions=True, feature_hash=definitions.vector.hash)
-                work = TimedWork(tp, flow, definitions, store.shards, configurations, writer)
-                source = ListSource(records, size)
+                growth = Growth(tp, appetite, watch.stamps)
+                work = TimedWork(tp, flow, definitions, store.shards, configurations, writer, growth)
+                source = ListSource(records, appetite)
                 limits = limits_of(settings)
                 driver: Driver[Any, Any, Any] = Driver(
                     tp, store, source, NullSink(), work, lambda: own.id, limits=limits, observer=watch

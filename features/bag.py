@@ -134,6 +134,13 @@ def _broken(group: Group, blobs: Sequence[bytes], which: npt.NDArray[np.bool_], 
     return BadBagError(f"bag of group {group.name!r}, {len(blob)} bytes, header {blob[:8].hex()}: {what}")
 
 
+def stamps_of(group: Group, bag: bytes) -> Numbers:
+    """(raws,) the stamps of a bag's entries, in the order in which they were appended."""
+    tiles, others = (int.from_bytes(bag[2:4], "little"), int.from_bytes(bag[4:6], "little")) if bag[0] else (0, 0)
+    start = HEADER_WORDS + tiles * group.tile_words + others if bag[0] else 0
+    return np.frombuffer(bag, ">u8", offset=8 * start)[::ENTRY_WORDS]
+
+
 def lift(group: Group, bags: Sequence[bytes | None], limit: Numbers) -> Lifted:
     """Rows and counterparties of many bags, leaving out entries stamped `limit` (u,) or above."""
     parsed = parse(group, bags)

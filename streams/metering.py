@@ -30,8 +30,9 @@ STAGES = tuple(field.name.removesuffix("_s") for field in fields(Stages))
 class Meter:
     """`streams.protocol.observer.Observer` over Metrics; one for all partitions of a worker."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self.metrics = metrics
+    def __init__(self, metrics: Metrics, closed: Callable[[Tp], None]) -> None:
+        """`closed` is told of a partition that has gone idle: its last range is closed."""
+        self.metrics, self._closed = metrics, closed
         self._without_store: set[Tp] = set()
 
     @property
@@ -62,6 +63,7 @@ class Meter:
         log.info("range dropped: another owner has it", extra={"tp": str(tp), "first": first, "last": last})
 
     def behind(self, tp: Tp, shards: int) -> None:
+        self._closed(tp)
         self.metrics.catching_up.labels(tp.topic, str(tp.partition)).set(shards)
 
     def caught_up(self, tp: Tp, shard: int, first: int, last: int) -> None:

@@ -26,6 +26,7 @@ from features.definitions import Definitions
 from models.rules import RulesError
 from schemas.settings import Settings, unknown_variables
 from streams.configuration import BadConfigurationError, Configuration, Configurations, from_files
+from streams.growth import Appetite, Growth, Stamps
 from streams.logs import configure
 from streams.metering import Meter, MeteredSink, watch_lag
 from streams.metrics import Metrics, process_registry
@@ -96,12 +97,17 @@ class Parts:
     profile: Profile
     partitions: dict[str, int]  # of each topic
     safety: Safety
+    stamps: Stamps
+    appetites: dict[str, Appetite]  # by topic
 
     async def work_on(self, tp: Tp, source: KafkaSource) -> None:
         """Works on one partition until it is cancelled, fenced or must stop."""
         flow = next(flow for flow in self.definitions.flows if flow.topic == tp.topic)
         writer = Writer(tp, same_partitions=self._level(), feature_hash=self.definitions.vector.hash)
-        work = RangeWork(tp, flow, self.definitions, self.store.shards, self.configurations, writer)
+        appetite = self.appetites[tp.topic]
+        growth = Growth(tp, appetite, self.stamps)
+        work = RangeWork(tp, flow, self.definitions, self.store.shards, self.configurations, writer, growth)
+        source.limit = lambda: appetite.records
         driver: Driver[Record, Prepared, RangeOutputs] = Driver(
             tp,
             self.store,
@@ -118,6 +124,7 @@ class Parts:
             await driver.run()
         finally:
             self.meter.left(tp)
+            self.stamps.left(tp)
 
     def _level(self) -> bool:
         """Whether outputs have as many partitions as inputs, so that a key lands on the same number everywhere."""
@@ -150,16 +157,19 @@ async def _run(settings: Settings, slot: int | None) -> None:
             exactly_once=settings.delivery == "exactly-once",
         )
         stack.push_async_callback(sink.stop)
+        stamps = Stamps()
         parts = Parts(
             settings,
             definitions,
             configurations,
             store,
             MeteredSink(sink, metrics),
-            Meter(metrics),
+            Meter(metrics, stamps.left),
             profile,
             {topic: fact.partitions for topic, fact in facts.items()},
             MUTATIONS.get(os.environ.get(MUTATE, ""), SAFE),
+            stamps,
+            {topic: Appetite(settings.range_records) for topic in inputs},
         )
         app = _app(settings, slot, link, profile)
         tasks = PartitionTasks(app, parts.work_on, reader, closed=sink.close).attach()

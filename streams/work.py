@@ -28,6 +28,7 @@ from features.payload import payloads
 from schemas.decode import Decoded
 from schemas.ids import hashes64, payload_hashes
 from streams.configuration import Configuration, Configurations
+from streams.growth import NOTHING, Growth, largest_of
 from streams.outputs import RangeOutputs, Writer
 from streams.protocol.ports import Batch, Exceptions, Facts, Open, ShardBags, ShardCall, Swap, Tp
 from streams.stores.keys import Part, Spread, bag_key, spread
@@ -82,13 +83,14 @@ class RangeWork:
         shards: int,
         configurations: Configurations,
         writer: Writer,
+        growth: Growth,
     ) -> None:
         self.tp, self.flow, self.definitions, self.shards = tp, flow, definitions, shards
         self.configurations, self.writer = configurations, writer
         session = definitions.session
         reads_sessions = session is not None and set(session.groups) <= set(flow.groups)
         self.session = session if reads_sessions and not flow.scored else None
-        self._numbers = [0] * shards  # of the range before, by shard
+        self.growth = growth
 
     def prepare(self, batch: Batch[Record]) -> Prepared:
         """Decodes the values; a bad record is a fault in `decoded`."""
@@ -140,32 +142,35 @@ class RangeWork:
         return outputs
 
     def compact(self, prepared: Prepared, bags: Sequence[ShardBags]) -> Sequence[Swap]:
-        """Replacements for the bags of the range that have grown over their cap.
-
-        Only what is stamped below the number of this partition's range before is folded: what other partitions added
-        since may still be asked for again, and a swap that includes it would be refused.
-        """
+        """Replacements for the bags of the range that have grown over their cap (growth.py says up to where)."""
         plan = prepared.plan
         if plan is None:
             return ()
         started = perf_counter()
-        found = plan.spread.gather([shard.bags for shard in bags])
-        owners = plan.spread.owners()
-        settled, self._numbers = self._numbers, [shard.number for shard in bags]
+        found, owners = plan.spread.gather([shard.bags for shard in bags]), plan.spread.owners()
+        largest = max(
+            (largest_of(t.group, blobs) for t, blobs in zip(plan.touched, found, strict=True)), default=NOTHING
+        )
+        self.growth.taken([shard.number for shard in bags], largest)
         swaps: list[Swap] = []
-        for touched, blobs, shards in zip(plan.touched, found, owners, strict=True):
-            swaps += self._swaps(touched, blobs, [settled[shard] for shard in shards])
+        if self.growth.due(largest):
+            for touched, blobs, shards in zip(plan.touched, found, owners, strict=True):
+                swaps += self._swaps(touched, blobs, shards)
         prepared.stages["compact"] = perf_counter() - started
         return swaps
 
-    def _swaps(self, touched: Touched, blobs: Sequence[bytes | None], numbers: Sequence[int]) -> list[Swap]:
+    def _swaps(self, touched: Touched, blobs: Sequence[bytes | None], shards: Sequence[int]) -> list[Swap]:
         places = over_cap(touched.group, blobs).tolist()
         if not places:
             return []
         full = [blobs[place] or b"" for place in places]
-        limit = np.array([numbers[place] for place in places], np.uint64)
+        known = {shard: self.growth.known(shard) for shard in {shards[place] for place in places}}
+        below = [
+            self.growth.fold_below(touched.group, blob, shards[place], known[shards[place]])
+            for place, blob in zip(places, full, strict=True)
+        ]
         swaps = []
-        for place, made in zip(places, compact(touched.group, full, limit), strict=True):
+        for place, made in zip(places, compact(touched.group, full, np.array(below, np.uint64)), strict=True):
             if made is not None:
                 shard, key = bag_key(touched.group.name, touched.entities[place], self.shards)
                 swaps.append(Swap(shard, key, made.prefix, made.replacement, made.newest))

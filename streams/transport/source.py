@@ -39,7 +39,7 @@ class KafkaSource:
         self.finished: int | None = None  # below it all is published, as far as was said
         self._log = log
         self._rewind = rewind
-        self._limit = limit
+        self.limit: Callable[[], int] = lambda: limit  # most records of the next batch
         self._idle_s = idle_s
         self._queue: deque[tuple[EventT[Any], Delivery]] = deque()
         self._epoch: int | None = None  # of what is wanted; None: the consumer has not been told where to read yet
@@ -130,6 +130,7 @@ class KafkaSource:
 
     def _cut(self, place: int) -> Batch[Record] | None:
         records: list[Record] = []
+        limit = self.limit()
         for _, delivery in self._queue:
             if delivery.last < place:
                 continue
@@ -137,9 +138,9 @@ class KafkaSource:
                 return None
             held = delivery.records
             records += held[bisect_left(held, place, key=OFFSET) :] if held[0].offset < place else held
-            if len(records) >= self._limit:
+            if len(records) >= limit:
                 break
-        return Batch(place, records[: self._limit]) if records else None
+        return Batch(place, records[:limit]) if records else None
 
     async def _seek(self, place: int) -> None:
         if self._jumped and self._end == place:

@@ -1,0 +1,150 @@
+"""Growth: how bags are kept small while several partitions append to them.
+
+A bag can be folded only below the stamps that may still be asked for again, which is at most one range of each
+partition. So three things bound it: fold up to the first stamp that may be a partition's last range (`fold_below`),
+fold before it matters (`due`), and take shorter ranges while a bag is large (`Appetite`): what cannot be folded yet is
+the last range of every partition, so half the range is half of it. Where the busiest merchant has a twentieth of all
+orders its bag would otherwise reach 40 KB while a backlog is drained; so it stays below 14.
+
+What the last range of this worker's own partitions was is known (`Stamps`). Of other workers it is guessed that they
+have moved on since our own range before the last; a wrong guess is a swap refused, no more.
+The price: range sizes, and with them throughput, depend on the largest bag.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from features.bag import stamps_of
+from features.group import Group
+from streams.protocol.ports import Tp
+
+LARGE_BYTES = 12_500  # a bag that would pass this at the present size of ranges makes them shorter; the limit is 16 KB
+NOTABLE_BYTES = 3_000  # bags of this size are looked at after every range
+ENTRY_BYTES = 40
+FIRST_RANGE = 250
+ROUNDS = 3  # of all partitions, between changes of the size; the first still shows the size before
+LEAST_RANGE = 25
+EVERY = 4  # ranges between compactions while bags are small: a call costs 250-300 us whatever it does
+QUIET_US = 3_000_000  # a partition without a range for so long has closed its last one
+REMEMBERED = 16  # ranges of each partition
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Numbers of this worker's ranges on one shard."""
+
+    last: set[int]  # of each partition's last range: it may be asked for again
+    superseded: set[int]  # a later range of the same partition has followed: nobody asks for them again
+
+
+class Stamps:
+    """The numbers under which each shard took the latest ranges of this worker's partitions."""
+
+    def __init__(self) -> None:
+        self._taken: dict[Tp, deque[Sequence[int]]] = {}
+
+    def took(self, tp: Tp, numbers: Sequence[int]) -> None:
+        """A range of the partition has these numbers, one per shard."""
+        self._taken.setdefault(tp, deque(maxlen=REMEMBERED)).append(numbers)
+
+    def left(self, tp: Tp) -> None:
+        """The partition's last range is closed, or the partition another worker's now."""
+        self._taken.pop(tp, None)
+
+    def partitions(self, topic: str) -> int:
+        """How many of a topic's partitions are ours."""
+        return sum(tp.topic == topic for tp in self._taken)
+
+    def on(self, shard: int) -> Known:
+        """What is known of a shard's stamps."""
+        last = {taken[-1][shard] for taken in self._taken.values()}
+        return Known(last, {numbers[shard] for taken in self._taken.values() for numbers in taken} - last)
+
+
+class Size(NamedTuple):
+    """Of a bag, and of what in it cannot be folded yet or has not been: that part grows with the size of ranges."""
+
+    bag_bytes: int
+    raw_bytes: int
+
+
+NOTHING = Size(0, 0)
+
+
+def largest_of(group: Group, bags: Sequence[bytes | None]) -> Size:
+    """The size of the largest bag."""
+    bag = max((bag for bag in bags if bag is not None), key=len, default=b"")
+    raw = ENTRY_BYTES * len(stamps_of(group, bag)) if len(bag) > NOTABLE_BYTES else len(bag)
+    return Size(len(bag), raw)
+
+
+class Appetite:
+    """How many records a range of one topic may have: shared by its partitions, since the longest range of any of them
+    decides what the others cannot fold.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._ranges = 0  # since the size was set; the first round of all partitions still shows the size before
+        self._largest = NOTHING
+        self.records = min(FIRST_RANGE, most)
+
+    def fed(self, size: Size, partitions: int) -> None:
+        """A range was taken, and its largest bag was of this size."""
+        self._ranges += 1
+        if self._ranges > partitions:
+            self._largest = max(self._largest, size)
+        if self._largest.bag_bytes > LARGE_BYTES:
+            self._set(self.records // 2)
+        elif self._ranges > ROUNDS * partitions:
+            self._set(int(self.records * self._factor()))
+
+    def _factor(self) -> float:
+        """By how much ranges may grow: what is raw in the largest bag grows with them, and may double unseen."""
+        bag_bytes, raw_bytes = self._largest
+        if bag_bytes + 3 * raw_bytes < LARGE_BYTES:
+            return 2.0
+        return 1.25 if bag_bytes + raw_bytes // 2 < LARGE_BYTES else 1.0
+
+    def _set(self, records: int) -> None:
+        self.records = max(min(LEAST_RANGE, self._most), min(self._most, records))
+        self._ranges, self._largest = 0, NOTHING
+
+
+class Growth:
+    """Of one partition."""
+
+    def __init__(self, tp: Tp, appetite: Appetite, stamps: Stamps) -> None:
+        self._tp, self._appetite, self._stamps = tp, appetite, stamps
+        self._ranges = 0
+        self._before: Sequence[int] = ()  # numbers of the range before
+        self._now: Sequence[int] = ()
+
+    def taken(self, numbers: Sequence[int], largest: Size) -> None:
+        """A range was taken under these numbers, and its largest bag was of this size."""
+        self._before, self._now = self._now, numbers
+        self._stamps.took(self._tp, numbers)
+        self._ranges += 1
+        self._appetite.fed(largest, self._stamps.partitions(self._tp.topic))
+
+    def due(self, largest: Size) -> bool:
+        """Whether to look for bags to fold now."""
+        return bool(self._before) and (largest.bag_bytes > NOTABLE_BYTES or self._ranges % EVERY == 0)
+
+    def known(self, shard: int) -> Known:
+        """What this worker knows of a shard's stamps."""
+        return self._stamps.on(shard)
+
+    def fold_below(self, group: Group, bag: bytes, shard: int, known: Known) -> int:
+        """The first stamp of the bag that may still be asked for."""
+        own = self._now[shard]
+        before, lately = self._before[shard], own - QUIET_US
+        for stamp in dict.fromkeys(stamps_of(group, bag).tolist()):
+            open_ = stamp in known.last or (stamp >= before and stamp not in known.superseded)
+            if open_ and stamp >= lately:
+                return int(stamp)
+        return own
