@@ -40,6 +40,8 @@ CHUNK_BYTES = 4_000_000
 PATIENCE_S = 30.0
 BACKOFF_S = 0.05
 FETCH_WAIT_MS = 2  # of a fetch where nothing is; the embedded broker answers none at all to one that does not wait
+LOADED_WAIT_MS = 100  # and on a busy machine too often none to a short wait, although it tells of a further end
+LOADED_TRIES = 50
 BROKER_RESOURCE = 4
 
 T = TypeVar("T")
@@ -110,7 +112,12 @@ class LogReader:
     async def fetch(self, topic: str, partition: int, offset: int, *, max_bytes: int = CHUNK_BYTES) -> Chunk:
         """What the log holds from `offset` on, at least one record where there is one."""
         what = f"{topic}/{partition} from {offset}"
-        return await self._retry(what, lambda: self._fetch(topic, partition, offset, max_bytes))
+        chunk = await self._retry(what, lambda: self._fetch(topic, partition, offset, max_bytes, FETCH_WAIT_MS))
+        for _ in range(LOADED_TRIES):
+            if chunk.position > offset or chunk.end <= offset:
+                break
+            chunk = await self._retry(what, lambda: self._fetch(topic, partition, offset, max_bytes, LOADED_WAIT_MS))
+        return chunk
 
     async def read(self, topic: str, partition: int, first: int, last: int) -> list[Record]:
         """Exactly the records of first..last that the log holds."""
@@ -132,10 +139,8 @@ class LogReader:
             yield await self.read(topic, partition, begin, end - 1)
             end, step = begin, step * 4
 
-    async def _fetch(self, topic: str, partition: int, offset: int, max_bytes: int) -> Chunk:
-        request = FetchRequest(
-            FETCH_WAIT_MS, 1, CHUNK_BYTES, READ_COMMITTED, [(topic, [(partition, offset, max_bytes)])]
-        )
+    async def _fetch(self, topic: str, partition: int, offset: int, max_bytes: int, wait_ms: int) -> Chunk:
+        request = FetchRequest(wait_ms, 1, CHUNK_BYTES, READ_COMMITTED, [(topic, [(partition, offset, max_bytes)])])
         reply = await self._leader(topic, partition, request)
         ((_, ((_, error, highwater, stable, _, aborted, *_, raw),)),) = reply.topics
         if error:
