@@ -1,8 +1,9 @@
 """Makes one fault after the other happen, each while there is work, and notes what it met.
 
-Before each, a burst of events is sent; a worker is killed while it works on it. Every other kill waits for a decision
-of the victim to appear in `fraud`: then outputs are out, and the range cannot be closed yet. Right after a kill home is
-asked for the victim's open ranges: the survivors have not noticed yet, so what is open is what the dead one left.
+Before each, a burst of events is sent, and what is hit is hit while it works on that. Every other kill waits for a
+decision of the victim to appear in `fraud`: then outputs are out, and the range cannot be closed yet. Right after a
+kill home is asked for the victim's open ranges: the survivors have not noticed yet, so what is open is what the dead
+one left.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ from streams.chaos.site import Site, Worker
 from streams.chaos.watch import Partition, StuckError, Watch, held_by, until
 
 AIM_WITHIN_S = 3.0
-RANDOM_DELAY_S = 0.12
+RANDOM_DELAY_S = 0.1
 BETWEEN_S = 0.5
 BROKER_STOP_S, STORE_STOP_S = 10.0, 5.0
 SESSIONS_STOPPED = 3
 SUPERVISE_S = 0.2
 MOST_EXITS = 20
 OUTPUT = "fraud"
+
+Seen = Callable[[], Awaitable[bool]]
+Sign = Callable[[frozenset[Partition]], Awaitable[Seen]]
 
 
 @dataclass(slots=True)
@@ -53,6 +57,7 @@ class Faults:
     tell: Callable[[str], None]
     happened: list[Happened] = field(default_factory=list)
     exits: list[str] = field(default_factory=list)
+    _bursts: set[asyncio.Task[None]] = field(default_factory=set)  # still being sent
     _random: Random = field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,7 +77,6 @@ class Faults:
         }
         for number, kind in enumerate(self.plan.faults, 1):
             await self._settled()
-            await self.feed.burst(self.plan.burst)
             happened = await kinds[kind]()
             self.happened.append(happened)
             left = "" if happened.open_ranges is None else f", {happened.open_ranges} ranges left open"
@@ -110,16 +114,13 @@ class Faults:
             await until("every partition has one worker, and every worker a partition", shared_out)
         except StuckError as stuck:
             held = {slot: sorted(f"{t}/{n}" for t, n in some) for slot, some in (await self.held()).items()}
+            for worker in self.workers:
+                self.tell(f"worker {worker.slot} said last:\n{worker.child.last_words() if worker.child else ''}")
             raise StuckError(f"{stuck}: {held}") from None
 
     async def _kill_worker(self) -> Happened:
-        held = await self.held()
-        victim = self._random.choice([worker for worker in self.workers if held[worker.slot]])
-        mine = held[victim.slot]
-        if len(self.happened) % 2:
-            await self._until_published(mine)
-        else:
-            await asyncio.sleep(self._random.random() * RANDOM_DELAY_S)
+        victim, mine = await self._victim()
+        await self._while_at_work(self._published if len(self.happened) % 2 else self._begun, mine)
         happened = Happened(Kind.WORKER_KILL, _now_ms(), hit=mine, others=frozenset(self.watch.partitions) - mine)
         victim.kill()
         victim.start()
@@ -129,16 +130,46 @@ class Faults:
         await self._moved(mine, {key: homes[key].position for key in mine if key in homes})
         return happened
 
-    async def _until_published(self, partitions: frozenset[Partition]) -> None:
-        """Until a decision of these partitions appears: its range is not closed at that moment."""
+    async def _victim(self) -> tuple[Worker, frozenset[Partition]]:
+        """A worker at random, and what it works on."""
+        held = await self.held()
+        victim = self._random.choice([worker for worker in self.workers if held[worker.slot]])
+        return victim, held[victim.slot]
+
+    async def _while_at_work(self, sign: Sign, partitions: frozenset[Partition]) -> None:
+        """Sends a burst and returns when there is a sign that these partitions' worker is busy with it."""
+        seen = await sign(partitions)
+        burst, deadline = asyncio.create_task(self.feed.burst(self.plan.burst)), time.monotonic() + AIM_WITHIN_S
+        while not await seen() and time.monotonic() < deadline:
+            pass
+        self._bursts.add(burst)
+        burst.add_done_callback(self._bursts.discard)
+
+    async def _begun(self, partitions: frozenset[Partition]) -> Seen:
+        """A range of theirs is begun; then any moment of the next few ranges."""
+        before, delay_s = await self.watch.homes(), self._random.random() * RANDOM_DELAY_S
+
+        async def seen() -> bool:
+            homes = await self.watch.homes()
+            moved = any(key in homes and homes[key] != before.get(key) for key in partitions)
+            await asyncio.sleep(delay_s if moved else 0)
+            return moved
+
+        return seen
+
+    async def _published(self, partitions: frozenset[Partition]) -> Seen:
+        """A decision of theirs appears: its range cannot be closed at that moment."""
         numbers = [number for topic, number in partitions if topic == "orders"]
-        reader, deadline = self.watch.reader, time.monotonic() + AIM_WITHIN_S
+        reader = self.watch.reader
         ends = {number: (await reader.bounds(OUTPUT, number))[1] for number in numbers}
-        while numbers and time.monotonic() < deadline:
+
+        async def seen() -> bool:
             for number in numbers:
-                chunk = await reader.fetch(OUTPUT, number, ends[number], max_bytes=1)
-                if chunk.end > ends[number]:
-                    return
+                if (await reader.fetch(OUTPUT, number, ends[number], max_bytes=1)).end > ends[number]:
+                    return True
+            return not numbers
+
+        return seen
 
     async def _moved(self, partitions: frozenset[Partition], from_: dict[Partition, int]) -> None:
         """Until each of the partitions is beyond where it stood, or at its log's end."""
@@ -151,9 +182,8 @@ class Faults:
             await until("the partitions of a killed worker move again", moved)
 
     async def _stop_worker(self) -> Happened:
-        held = await self.held()
-        victim = self._random.choice([worker for worker in self.workers if held[worker.slot]])
-        mine = held[victim.slot]
+        victim, mine = await self._victim()
+        await self._while_at_work(self._begun, mine)
         happened = Happened(Kind.WORKER_STOP, _now_ms(), hit=mine, others=frozenset(self.watch.partitions) - mine)
         victim.stop()
         try:
@@ -166,8 +196,9 @@ class Faults:
     # ---- broker and store
 
     async def _at_all(self, kind: Kind, happen: Callable[[], Awaitable[None]]) -> Happened:
-        await asyncio.sleep(self._random.random() * RANDOM_DELAY_S)
-        happened = Happened(kind, _now_ms(), hit=frozenset(self.watch.partitions))
+        everything = frozenset(self.watch.partitions)
+        await self._while_at_work(self._begun, everything)
+        happened = Happened(kind, _now_ms(), hit=everything)
         await happen()
         happened.over_ms = _now_ms()
         return happened
