@@ -1,8 +1,8 @@
 """The reference job beside its peers, in one run of the peer bench: `make bench PEERBENCH=DIR`.
 
-The peer bench is copied to bench/out (its own folder may be read-only), the environments of the rows named are made
-from its own setup script, our row is added to its table and its `run.py` does the rest: outputs checked against the
-reference, three rounds of saturation, latency at 2,000 events/s. What comes out is docs/figures/reference-job.json:
+The peer bench is copied to .cache/peerbench (its own folder may be read-only), the environments of the rows named are
+made from its own setup script, our row is added to its table and its `run.py` does the rest: outputs checked against
+the reference, three rounds of saturation, latency at 2,000 events/s. What comes out is docs/figures/reference-job.json:
 ratios within one run, since machines drift.
 """
 
@@ -21,7 +21,7 @@ from typing import Any
 from bench import figure
 
 HERE = Path(__file__).resolve().parent
-OUT = HERE / "out" / "peerbench"
+OUT = figure.ROOT / ".cache" / "peerbench"
 ROWS = ("headrace", "quix", "floor_aiokafka")
 VENVS = {"floor_aiokafka": "core", "floor_confluent": "core", "quix": "quix"}
 # Adds our row and runs the bench: executed by the bench's own Python.

@@ -17,13 +17,14 @@ DETAIL = "dlq-detail"
 TOPIC = "dlq-topic"
 PARTITION = "dlq-partition"
 OFFSET = "dlq-offset"
+TIMESTAMP = "dlq-timestamp"  # of the record, epoch ms: what its event time was judged against
 ATTEMPT = "dlq-attempt"
 
 Headers = Sequence[tuple[str, bytes | None]]
 
 
 def headers_of(
-    fault: Fault, topic: str, partition: int, offset: int, original: Headers = ()
+    fault: Fault, topic: str, partition: int, offset: int, timestamp_ms: int, original: Headers = ()
 ) -> tuple[tuple[str, bytes | None], ...]:
     """The record's own headers, then ours."""
     ours = {
@@ -33,6 +34,7 @@ def headers_of(
         TOPIC: topic,
         PARTITION: str(partition),
         OFFSET: str(offset),
+        TIMESTAMP: str(timestamp_ms),
         ATTEMPT: str(attempt_of(original) + 1),
     }
     return *without_ours(original), *((name, text.encode()) for name, text in ours.items())

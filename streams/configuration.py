@@ -8,7 +8,6 @@ The price: a model that is large does not fit here; it will be a reference into 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -138,10 +137,8 @@ def _ready(content: Content, definitions: Definitions, why: str) -> Configuratio
 
 
 def _artefact(files: Mapping[str, str], definitions: Definitions) -> Artefact:
-    with tempfile.TemporaryDirectory(prefix="headrace-model-") as folder:
-        for name in MODEL_FILES:
-            (Path(folder) / name).write_text(files[name])
-        return artefact.load(Path(folder), definitions.vector.names, definitions.vector.hash)
+    model, manifest = (files[name].encode() for name in MODEL_FILES)
+    return artefact.parse(model, manifest, definitions.vector.names, definitions.vector.hash, "the pinned model")
 
 
 def _is_shop(definitions: Definitions) -> bool:

@@ -216,7 +216,9 @@ class Writer:
                 continue
             fault = decoded.faults[place] if verdict == Verdict.DEAD else OF_VERDICT[verdict]
             out.dead[fault.reason] += 1
-            headers = headers_of(fault, self.tp.topic, self.tp.partition, record.offset, record.headers)
+            headers = headers_of(
+                fault, self.tp.topic, self.tp.partition, record.offset, record.timestamp, record.headers
+            )
             out.records.append(Output(topic, record.key, record.value, headers, record.offset))
 
     def _records(

@@ -137,8 +137,9 @@ async def _run(settings: Settings, slot: int | None) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopping.set)
     async with AsyncExitStack() as stack:
-        metrics = _metrics(settings, stack)
         definitions = definitions_of(settings)
+        metrics = Metrics(process_registry())
+        own = _configuration(settings, definitions, metrics)
         link = Link.of(settings.kafka)
         reader = LogReader(link)
         stack.push_async_callback(reader.stop)
@@ -147,7 +148,8 @@ async def _run(settings: Settings, slot: int | None) -> None:
         await check(reader, profile, inputs, topics_of(definitions))
         facts = await reader.topics(topics_of(definitions))
         store = await _store(settings, definitions, metrics, stack)
-        configurations = await _configurations(settings, definitions, store, metrics, stack)
+        configurations = await _configurations(own, definitions, store, stack)
+        _serve_metrics(settings, metrics, stack)
         sink = KafkaSink(
             link,
             profile,
@@ -181,9 +183,8 @@ async def _run(settings: Settings, slot: int | None) -> None:
         await serve(app, tasks, stopping, watch=watchdog.watch if settings.watchdog.enabled else None)
 
 
-def _metrics(settings: Settings, stack: AsyncExitStack) -> Metrics:
-    """The metrics of this process, served over HTTP."""
-    metrics = Metrics(process_registry())
+def _serve_metrics(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> None:
+    """Serves the metrics of this process over HTTP, from a thread."""
     where = settings.metrics
     try:
         server, thread = start_http_server(where.port, where.host, metrics.registry)
@@ -195,7 +196,6 @@ def _metrics(settings: Settings, stack: AsyncExitStack) -> Metrics:
     stack.callback(thread.join, 2.0)
     stack.callback(server.shutdown)
     log.info("metrics at http://%s:%d/metrics", where.host, server.server_port)
-    return metrics
 
 
 async def _profile(settings: Settings, reader: LogReader) -> Profile:
@@ -216,18 +216,23 @@ async def _store(settings: Settings, definitions: Definitions, metrics: Metrics,
     return store
 
 
-async def _configurations(
-    settings: Settings, definitions: Definitions, store: ValkeyStore, metrics: Metrics, stack: AsyncExitStack
-) -> Configurations:
-    """This worker's configuration, kept in the store for whoever finds a range open that it began."""
+def _configuration(settings: Settings, definitions: Definitions, metrics: Metrics) -> Configuration:
+    """This worker's own configuration; raises Stop where a file of it cannot be used."""
     try:
         own = from_files(definitions, settings.rules, settings.model)
     except (BadConfigurationError, RulesError) as error:
         raise Stop(str(error)) from error
-    await _patiently(lambda: store.put_config(own.id, own.content))
     metrics.configured(own.model_name or "", own.model_version or "", own.id)
     if own.no_model and definitions.score is None:
         log.error("no model: rules decide alone: %s", own.no_model)
+    return own
+
+
+async def _configurations(
+    own: Configuration, definitions: Definitions, store: ValkeyStore, stack: AsyncExitStack
+) -> Configurations:
+    """Keeps this worker's configuration in the store, for whoever finds a range open that it began."""
+    await _patiently(lambda: store.put_config(own.id, own.content))
     renewal = asyncio.create_task(_renew(store, own), name="configuration")
     stack.callback(renewal.cancel)
     return Configurations(definitions, own, store.get_config)

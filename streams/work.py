@@ -83,8 +83,9 @@ class RangeWork:
         shards: int,
         configurations: Configurations,
         writer: Writer,
-        growth: Growth,
+        growth: Growth | None = None,
     ) -> None:
+        """`growth` None: bags are never folded, as while the state is rebuilt."""
         self.tp, self.flow, self.definitions, self.shards = tp, flow, definitions, shards
         self.configurations, self.writer = configurations, writer
         session = definitions.session
@@ -143,30 +144,32 @@ class RangeWork:
 
     def compact(self, prepared: Prepared, bags: Sequence[ShardBags]) -> Sequence[Swap]:
         """Replacements for the bags of the range that have grown over their cap (growth.py says up to where)."""
-        plan = prepared.plan
-        if plan is None:
+        plan, growth = prepared.plan, self.growth
+        if plan is None or growth is None:
             return ()
         started = perf_counter()
         found, owners = plan.spread.gather([shard.bags for shard in bags]), plan.spread.owners()
         largest = max(
             (largest_of(t.group, blobs) for t, blobs in zip(plan.touched, found, strict=True)), default=NOTHING
         )
-        self.growth.taken([shard.number for shard in bags], largest)
+        growth.taken([shard.number for shard in bags], largest)
         swaps: list[Swap] = []
-        if self.growth.due(largest):
+        if growth.due(largest):
             for touched, blobs, shards in zip(plan.touched, found, owners, strict=True):
-                swaps += self._swaps(touched, blobs, shards)
+                swaps += self._swaps(growth, touched, blobs, shards)
         prepared.stages["compact"] = perf_counter() - started
         return swaps
 
-    def _swaps(self, touched: Touched, blobs: Sequence[bytes | None], shards: Sequence[int]) -> list[Swap]:
+    def _swaps(
+        self, growth: Growth, touched: Touched, blobs: Sequence[bytes | None], shards: Sequence[int]
+    ) -> list[Swap]:
         places = over_cap(touched.group, blobs).tolist()
         if not places:
             return []
         full = [blobs[place] or b"" for place in places]
-        known = {shard: self.growth.known(shard) for shard in {shards[place] for place in places}}
+        known = {shard: growth.known(shard) for shard in {shards[place] for place in places}}
         below = [
-            self.growth.fold_below(touched.group, blob, shards[place], known[shards[place]])
+            growth.fold_below(touched.group, blob, shards[place], known[shards[place]])
             for place, blob in zip(places, full, strict=True)
         ]
         swaps = []

@@ -172,7 +172,7 @@ async def test_the_sender_says_where_records_went_and_keeps_their_order(cluster:
 
 def letter(topic: str, offset: int, value: bytes, reason: Reason = Reason.NOT_JSON, attempt: int = 0) -> Record:
     original = (("trace", b"t1"), *((("dlq-attempt", b"%d" % attempt),) if attempt else ()))
-    headers = headers_of(Fault(reason, "$", "bad"), topic, 1, offset, original)
+    headers = headers_of(Fault(reason, "$", "bad"), topic, 1, offset, NOW_MS, original)
     return Record(dead_letters_of(topic), b"u1", value, tuple((n, v or b"") for n, v in headers), NOW_MS)
 
 

@@ -12,7 +12,7 @@ OWN = [("trace", b"\x00\x01"), ("empty", None), ("trace", b"twice")]
 
 
 def test_a_dead_letter_says_why_and_where_from() -> None:
-    assert headers_of(FAULT, "orders", 3, 17, OWN) == (
+    assert headers_of(FAULT, "orders", 3, 17, 1_700, OWN) == (
         *OWN,
         ("dlq-reason", b"out_of_range"),
         ("dlq-path", b"$.items[0].quantity"),
@@ -20,13 +20,14 @@ def test_a_dead_letter_says_why_and_where_from() -> None:
         ("dlq-topic", b"orders"),
         ("dlq-partition", b"3"),
         ("dlq-offset", b"17"),
+        ("dlq-timestamp", b"1700"),
         ("dlq-attempt", b"1"),
     )
 
 
 def test_a_record_that_fails_again_counts_its_attempts_and_keeps_one_set_of_headers() -> None:
-    first = headers_of(FAULT, "orders", 3, 17, OWN)
-    second = headers_of(Fault(Reason.FUTURE, "$.event_time", "later"), "orders", 3, 99, first)
+    first = headers_of(FAULT, "orders", 3, 17, 1_700, OWN)
+    second = headers_of(Fault(Reason.FUTURE, "$.event_time", "later"), "orders", 3, 99, 1_800, first)
     assert without_ours(second) == OWN
     assert dict(second)["dlq-attempt"] == b"2"
     assert dict(second)["dlq-offset"] == b"99"

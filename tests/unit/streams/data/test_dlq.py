@@ -21,7 +21,7 @@ def dead(
     reason: Reason = Reason.NOT_JSON,
     original: tuple[tuple[str, bytes | None], ...] = (),
 ) -> Rec:
-    headers = headers_of(Fault(reason, "$", "bad"), "orders", 1, offset, original)
+    headers = headers_of(Fault(reason, "$", "bad"), "orders", 1, offset, NOW_MS, original)
     return Rec(value, b"u1", headers, "orders.dlq", 2, at, NOW_MS)
 
 
