@@ -71,7 +71,11 @@ async def test_a_bag_touched_today_keeps_the_life_it_has(real: ValkeyStore, clie
     assert 0 < client.pttl("{0}user:a") <= 5_000
 
 
-@pytest.mark.parametrize("content", [stamped((time.time_ns() // 1000) - 86_500_000_000, 1), b"tiles", b"\xff" * 80])
+@pytest.mark.parametrize(
+    "content",
+    [stamped((time.time_ns() // 1000) - 86_500_000_000, 1), b"tiles", b"\xff" * 80],
+    ids=["old stamp", "tiles", "nonsense"],
+)
 async def test_a_bag_not_touched_for_a_day_gets_a_new_life(real: ValkeyStore, client: Client, content: bytes) -> None:
     client.set("{0}user:a", content, px=5_000)
     await applied(real, 0, 4, call(user_a=B))
