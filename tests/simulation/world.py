@@ -70,6 +70,12 @@ class Duty:
     thread: Thread[None]
     until: int | None = None  # a former owner is told to go at this step
     saw_rollback: bool = False
+    held: int | None = None  # its place at the rollback; None: it was learning
+
+    @property
+    def spans_rollback(self) -> bool:
+        """Whether what it has in hand is from before a rollback."""
+        return self.saw_rollback and self.held in (None, self.driver.place)
 
 
 class World:
@@ -299,14 +305,14 @@ class World:
         for shard in some:
             self.store.restore(moment if self.rng.random() < 0.6 else self.rng.choice(snapshots), [shard])
         for duty in self.duties:
-            duty.saw_rollback = True
+            duty.saw_rollback, duty.held = True, duty.driver.place
         for partition in self.partitions:
             self._note_owners(partition)
 
     def _note_owners(self, partition: Partition) -> None:
-        """Two live owners, one of them at work since before a rollback: the hole in P2 that the docs admit."""
+        """Two live owners, one with a range in hand since before a rollback: the hole in P2 that the docs admit."""
         owners = [duty for duty in self.duties if duty.partition is partition]
-        if len(owners) > 1 and any(duty.saw_rollback for duty in owners):
+        if len(owners) > 1 and any(duty.spans_rollback for duty in owners):
             self.two_owners.add(partition.tp)
 
     async def _compact_for_ever(self) -> None:
