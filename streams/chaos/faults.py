@@ -120,7 +120,8 @@ class Faults:
 
     async def _kill_worker(self) -> Happened:
         victim, mine = await self._victim()
-        await self._while_at_work(self._published if len(self.happened) % 2 else self._begun, mine)
+        kills = sum(one.kind is Kind.WORKER_KILL for one in self.happened)
+        await self._while_at_work(self._begun if kills % 2 else self._published, mine)
         happened = Happened(Kind.WORKER_KILL, _now_ms(), hit=mine, others=frozenset(self.watch.partitions) - mine)
         victim.kill()
         victim.start()
@@ -164,10 +165,9 @@ class Faults:
         ends = {number: (await reader.bounds(OUTPUT, number))[1] for number in numbers}
 
         async def seen() -> bool:
-            for number in numbers:
-                if (await reader.fetch(OUTPUT, number, ends[number], max_bytes=1)).end > ends[number]:
-                    return True
-            return not numbers
+            looks = [reader.fetch(OUTPUT, number, end, max_bytes=1) for number, end in ends.items()]
+            found = await asyncio.gather(*looks)
+            return not ends or any(chunk.end > end for chunk, end in zip(found, ends.values(), strict=True))
 
         return seen
 

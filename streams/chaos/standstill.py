@@ -19,7 +19,7 @@ from streams.chaos.watch import Partition
 from streams.transport.log import LogReader
 
 FED = ("orders", "clickstream", "cart")  # labels are too few to tell a standstill by
-AFTER_MS = 2_000  # how long after the hit ones move again the others are looked at
+AFTER_MS = 1_000  # how long after a fault is over, or after the hit ones move again, one goes on looking
 
 Moves = Mapping[Partition, Sequence[int]]  # when each partition had a range published, epoch ms
 
@@ -57,9 +57,14 @@ def _seconds(ms: Sequence[float]) -> dict[str, float] | None:
 
 
 def stood_still_ms(one: Happened, moves: Moves) -> int | None:
-    """Until the last of the hit partitions moved; None where none of them moved again, or none is fed."""
-    waits = [wait for key in one.hit if (wait := _wait_ms(moves.get(key, ()), one.at_ms)) is not None]
-    return max(waits, default=None)
+    """The longest silence of a hit partition from the fault on; None where none is fed, or none moved again.
+
+    A row is dated when it is made: one that waits in a producer while the broker is away is older than its arrival, so
+    silences that begin until a little after the fault's end count, not only the first.
+    """
+    end = one.over_ms + AFTER_MS
+    gaps = [gap for key in one.hit if key in moves for gap in _gaps(moves[key], one.at_ms, end)]
+    return max(gaps, default=None)
 
 
 def silence_of_others_ms(one: Happened, moves: Moves) -> int | None:
@@ -72,12 +77,8 @@ def silence_of_others_ms(one: Happened, moves: Moves) -> int | None:
     return max(gaps, default=None)
 
 
-def _wait_ms(times: Sequence[int], at_ms: int) -> int | None:
-    place = bisect_right(times, at_ms)
-    return times[place] - at_ms if place < len(times) else None
-
-
 def _gaps(times: Sequence[int], start: int, end: int) -> list[int]:
-    """Between neighbours, of those that begin within start..end."""
+    """Between neighbours, of those that begin before `end` and end after `start`; counted from `start` on."""
     first = max(0, bisect_right(times, start) - 1)
-    return [later - earlier for earlier, later in zip(times[first:], times[first + 1 :], strict=False) if earlier < end]
+    pairs = zip(times[first:], times[first + 1 :], strict=False)
+    return [later - max(start, earlier) for earlier, later in pairs if earlier < end and later > start]
