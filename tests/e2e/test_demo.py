@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+pytestmark = pytest.mark.xdist_group("usual ports")  # two at once would race for them
+
 FIRST_DECISION_S = 8.0  # the promise
 ALERT = re.compile(r"^ *([0-9.]+) s +(block|review) +0\.\d+ (o-\S+): (\S.*)$")
 HEADRACE = [sys.executable, "-P", "-m", "streams.cli"]

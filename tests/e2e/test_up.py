@@ -20,6 +20,8 @@ from streams.embedded.processes import free_port, is_open
 from streams.embedded.store import Store
 from streams.embedded.store import answers as store_answers
 
+pytestmark = pytest.mark.xdist_group("usual ports")  # two at once would race for them
+
 UP_WITHIN_S = 60.0
 DOWN_WITHIN_S = 40.0
 

@@ -154,6 +154,7 @@ def test_a_poison_message_is_a_dead_letter_with_all_it_came_with_and_the_reason(
     assert letter.headers[: len(HEADERS)] == HEADERS
     ours = {header: (value or b"").decode() for header, value in letter.headers[len(HEADERS) :]}
     assert ours.pop("dlq-detail")
+    assert ours.pop("dlq-timestamp") == str(poison.record.timestamp_ms)
     assert ours == {
         "dlq-reason": poison.reason.value,
         "dlq-path": poison.path,
