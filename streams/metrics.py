@@ -68,7 +68,6 @@ class Metrics:
         r = self.registry = registry
         self.events_in = Counter("headrace_events_in", "Records taken from input topics", ["topic"], registry=r)
         self.events_out = Counter("headrace_events_out", "Records published", ["topic"], registry=r)
-        self.bytes_in = Counter("headrace_bytes_in", "Bytes of record values taken", ["topic"], registry=r)
         self.dead = Counter(
             "headrace_dead_letters", "Records sent to a dead-letter topic", ["topic", "reason"], registry=r
         )

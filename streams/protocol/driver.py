@@ -144,6 +144,13 @@ class Driver(Generic[R, P, O]):
         finally:
             self.close()
 
+    async def leave(self) -> None:
+        """Before the partition is given up in good order: closes what is published, so that the next owner need not
+        publish it again. Raises StoreDown.
+        """
+        if self._learned is not None:
+            await self._store.begin(self._tp, None, 0, None, self._published, self._config(), b"", -1)
+
     def close(self) -> None:
         """Lets go of the batch ahead."""
         if self._ahead is not None:
