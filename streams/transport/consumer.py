@@ -94,7 +94,6 @@ class BatchConsumer(FaustConsumer):
         self._waiting: dict[TP, int] = {}  # records of what was delivered and is not finished
         self._epoch: dict[TP, int] = {}  # of what is read now: it changes with each seek of ours
         self._fetching: asyncio.Future[Mapping[TP, Fetched]] | None = None
-        self._fetching_for = 0  # the group's generation when the fetch began
 
     def _new_consumer_thread(self) -> BatchConsumerThread:
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -143,7 +142,6 @@ class BatchConsumer(FaustConsumer):
         self._thread.want(wanted)
         if self._fetching is None and wanted:
             self._fetching = asyncio.ensure_future(self._thread.fetch(timeout_s))
-            self._fetching_for = self.app.consumer_generation_id
         acked = self._waiting_for_ack = asyncio.get_running_loop().create_future()
         waiting = [acked] if self._fetching is None else [self._fetching, acked]
         try:
@@ -152,13 +150,12 @@ class BatchConsumer(FaustConsumer):
             self._waiting_for_ack = None
         if self._fetching is not None and self._fetching.done():
             fetched, self._fetching = self._fetching.result(), None
-            if self.flow_active and self._fetching_for == self.app.consumer_generation_id:
-                self._take_in(fetched)
+            self._take_in(fetched)
 
     def _take_in(self, fetched: Mapping[TP, Fetched]) -> None:
         for tp, part in fetched.items():
             if part.epoch < self._epoch.get(tp, 0):
-                continue  # from before a seek
+                continue  # from before a seek; nothing else may be dropped, for the position has moved past it
             self._epoch[tp] = part.epoch
             ended, begins = self._reached.get(tp, (None, part.first))
             # Markers and aborted records are skipped without a batch: the next one begins where the last one ended.
@@ -272,8 +269,10 @@ class BatchConsumer(FaustConsumer):
 
     async def perform_seek(self) -> None:
         """Faust's last step before the flow resumes: to the committed offsets; then the listener may move on."""
-        self._forget(set(self._delivered) | set(self._rest) | set(self._reached))
-        await super().perform_seek()
+        committed = await self._thread.move_to_committed()
+        for tp, (offset, epoch) in committed.items():
+            self._forget({tp})
+            self._epoch[tp], self._read_offset[tp], self._committed_offset[tp] = epoch, offset, offset
         listener = cast(BatchApp, self.app).listener
         if listener is not None:
             await listener.ready(self.assignment())

@@ -117,6 +117,13 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         """Reads on from the offset; returns the epoch of what is read from now on."""
         return await self._in_thread(self._move(TopicPartition(tp.topic, tp.partition), offset))
 
+    async def move_to_committed(self) -> dict[TP, tuple[int | None, int]]:
+        """Reads on from the committed offsets; (offset, epoch) of each assigned partition.
+
+        One without keeps its position, which after an assignment is the log's start.
+        """
+        return await self._in_thread(self._move_to_committed())
+
     async def standings(self) -> dict[TP, tuple[int, int]]:
         """(position, end) of each assigned partition where both are known."""
         return await self._in_thread(self._standings())
@@ -177,6 +184,19 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         with contextlib.suppress(IllegalStateError):  # revoked a moment ago: nobody reads it any more
             self._ensure_consumer().seek(tp, offset)
         return epoch
+
+    async def _move_to_committed(self) -> dict[TP, tuple[int | None, int]]:
+        consumer = self._ensure_consumer()
+        committed = await consumer._coordinator.fetch_committed_offsets(list(consumer.assignment()))
+        moved: dict[TP, tuple[int | None, int]] = {}
+        for tp in consumer.assignment():
+            offset = committed[tp].offset if tp in committed else None
+            epoch = self._epochs[tp] = self._epochs.get(tp, 0) + 1
+            if offset is not None:
+                with contextlib.suppress(IllegalStateError):
+                    consumer.seek(tp, offset)
+            moved[TP(tp.topic, tp.partition)] = (offset, epoch)
+        return moved
 
     async def _standings(self) -> dict[TP, tuple[int, int]]:
         subscription = self._ensure_consumer()._subscription.subscription

@@ -12,6 +12,7 @@ from typing import Any
 import faust
 import pytest
 from aiokafka.consumer.fetcher import Fetcher, FetchError  # type: ignore[import-untyped]  # it has no types
+from aiokafka.consumer.group_coordinator import GroupCoordinator  # type: ignore[import-untyped]
 from aiokafka.consumer.subscription_state import (  # type: ignore[import-untyped]
     SubscriptionState,
     TopicPartitionState,
@@ -234,6 +235,8 @@ class TestFetching:
         assert "self._fetcher = Fetcher(" in text
         assert "self._subscription = " in text
         assert "self._closed" in text
+        assert "self._coordinator = GroupCoordinator(" in text
+        assert parameters(GroupCoordinator.fetch_committed_offsets) == ["self", "partitions"]
 
 
 class TestProducing:

@@ -1,5 +1,6 @@
 """The batch consumer without a broker: batches cut from fetches, room per partition, and what may be committed."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -97,6 +98,16 @@ async def test_what_was_fetched_before_a_seek_is_dropped(consumer: BatchConsumer
     assert A not in consumer._rest
     take_in(consumer, A, batch(7, [b"v"]), 7, epoch=2)
     assert (offsets(cut(consumer))[0]) == 7
+
+
+async def test_a_fetch_that_outlives_a_rebalance_loses_nothing(consumer: BatchConsumer) -> None:
+    fetching: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    consumer._fetching = fetching  # begun in the generation before, drained after the seek of this one
+    consumer.app.consumer_generation_id = 7
+    consumer._epoch[A] = 3
+    fetching.set_result({A: Fetched(unread(batch(5, [b"v"]), A.topic, A.partition, 5, None, READ_COMMITTED), epoch=3)})
+    await consumer._fetch_or_room(0.1)
+    assert offsets(cut(consumer)) == (5, [5])
 
 
 async def test_only_the_run_from_the_oldest_batch_on_is_committed(consumer: BatchConsumer) -> None:
