@@ -77,7 +77,7 @@ async def rebase(settings: Settings, topic: str, tell: Tell, *, abandon: bool = 
     async with _Place(settings, definitions) as place:
         facts = await place.topic(topic)
         await place.nobody_works()
-        limits = limits_of(settings, definitions)
+        limits = limits_of(settings)
         for partition in range(facts.partitions):
             tp = Tp(topic, partition, facts.id)
             start, _ = await place.reader.bounds(topic, partition)
@@ -181,19 +181,17 @@ class _Partition:
     async def rebuild(self) -> str:
         """Rebuilds it; what was done, in a line."""
         upto = await self._upto()
-        if upto < 0:
-            return f"{self.tp}: nothing of it was published"
         place = self.place
         writer = Writer(self.tp, same_partitions=False, feature_hash=place.definitions.vector.hash)
         work = RangeWork(self.tp, self.flow, place.definitions, place.store.shards, self.configurations, writer)
-        limits = limits_of(place.settings, place.definitions)
+        limits = limits_of(place.settings)
         source = KafkaSource(self.tp, place.reader, _never, limit=1, idle_s=0.0)
         own = self.configurations.own.id
         rebuilding: Rebuild[Record, Prepared, RangeOutputs] = Rebuild(
             self.tp, place.store, source, work, limits, own, uuid.uuid4().bytes
         )
         await rebuilding.run(upto)
-        return f"{self.tp}: rebuilt up to offset {upto}"
+        return f"{self.tp}: " + (f"rebuilt up to offset {upto}" if upto >= 0 else "nothing of it was published")
 
     async def _upto(self) -> int:
         """The last offset of which all is out; of what comes after it a worker decides again, with the same ids."""
