@@ -16,11 +16,13 @@ definitions file makes its own topology, and the table above is what the shop's 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from features.definitions import Definitions, Flow
 from schemas.topics import dead_letters_of
-from streams.transport.app import App
+
+if TYPE_CHECKING:
+    from streams.transport.app import App  # Faust: half a second of imports for who only wants the table
 
 DECISIONS = ("fraud", "decisions")
 ANOMALIES = ("anomalies",)

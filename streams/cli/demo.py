@@ -46,18 +46,20 @@ def command(seconds: float | None, seed: int) -> None:
     from streams.embedded.ending import ended_by_signals, ignore_signals
     from streams.embedded.processes import Children
     from streams.embedded.stack import Ports, running
-    from streams.live.board import Board
-    from streams.live.view import summary
 
-    board, notes = Board(), _Notes()
+    notes = _Notes()
     limit_s = seconds or (ON_A_TERMINAL_S if sys.stdout.isatty() else IN_A_PIPE_S)
     start_ms = round((time.time() - (time.monotonic() - STARTED_S)) * 1000)
     with ended_by_signals(), Children() as children, running(children, 1, Ports(), notes) as stack:
+        from streams.live.board import Board  # from here on the worker starts beside us
+        from streams.live.view import summary
+
+        board = Board()
         asyncio.run(_Demo(stack, board, _view(stack, seed, notes), seed, limit_s).run())
         ignore_signals()
     first_s = None if board.first_decision_ms is None else (board.first_decision_ms - start_ms) / 1000
     click.echo("\n".join(["", *summary(board, time.monotonic() - STARTED_S, first_s)]))
-    click.echo("\nNothing of it is left on this machine. `headrace up` starts the same for your own shop.")
+    click.echo("\nNothing of it is left on this machine.\nNext: `headrace up` starts the same for your own shop.")
 
 
 class _Notes:

@@ -21,8 +21,6 @@ from aiokafka.errors import KafkaError, for_code  # type: ignore[import-untyped]
 from schemas.settings import Settings
 from schemas.topics import DAY_MS, INPUTS, TOPICS, Topic, partitions_of, registry_of
 from streams.data.cluster import Cluster, ClusterError
-from streams.space import definitions_of
-from streams.topology import outputs_of
 
 ALREADY_EXISTS = 36  # Kafka's code: somebody else was faster
 CREATE_MS = 30_000
@@ -81,6 +79,9 @@ def _registry(settings: Settings) -> tuple[Sequence[str], list[Topic]]:
     """(inputs, all topics) of the shop, or of the definitions file that the settings name."""
     if settings.features is None:
         return INPUTS, list(TOPICS.values())
+    from streams.space import definitions_of  # the store's client and more, which the shop's topics need not wait for
+    from streams.topology import outputs_of
+
     definitions = definitions_of(settings)
     inputs = [flow.topic for flow in definitions.flows]
     return inputs, list(registry_of(inputs, outputs_of(definitions)).values())
