@@ -253,7 +253,7 @@ async def _renew(store: ValkeyStore, own: Configuration) -> None:
 def _app(settings: Settings, slot: int | None, link: Link, profile: Profile) -> App:
     buffers = Buffers(
         batch=settings.range_records,
-        in_hand=2 * settings.range_records,
+        in_hand=3 * settings.range_records,
         max_partition_bytes=settings.kafka.fetch_partition_bytes,
     )
     commits = settings.delivery == "at-least-once"
