@@ -13,11 +13,13 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import NoReturn
 
 import orjson
 
-from features.compact import canonical
+from features.compact import canonical_each
 from features.definitions import Definitions, Flow
 from features.group import Group
 from schemas.settings import Settings
@@ -57,18 +59,23 @@ async def canonical_lines(store: ValkeyStore, definitions: Definitions) -> Async
     """The same of a store that is open. Raises Stop for a bag of a group that the definitions do not have."""
     groups = {group.name: group for group in definitions.groups}
     async for some in batches(store):
-        yield b"".join(_line(bag, groups) for bag in some)
+        for name, of_group in groupby(some, attrgetter("group")):
+            yield _lines(_group(groups, name), list(of_group))
 
 
-def _line(bag: Bag, groups: Mapping[str, Group]) -> bytes:
-    group = groups.get(bag.group)
-    if group is None:
+def _group(groups: Mapping[str, Group], name: str) -> Group:
+    if name not in groups:
         raise Stop(
-            f"the store holds bags of group {bag.group!r}, the definitions have {', '.join(groups)}: "
+            f"the store holds bags of group {name!r}, the definitions have {', '.join(groups)}: "
             "name the definitions file of its workers (HEADRACE_FEATURES)"
         )
-    meaning = {"entity": bag.entity, **canonical(group, bag.content)}
-    return orjson.dumps(meaning, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+    return groups[name]
+
+
+def _lines(group: Group, bags: Sequence[Bag]) -> bytes:
+    meanings = canonical_each(group, [bag.content for bag in bags])
+    told = ({"entity": bag.entity, **meaning} for bag, meaning in zip(bags, meanings, strict=True))
+    return b"".join(orjson.dumps(one, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE) for one in told)
 
 
 async def rebase(settings: Settings, topic: str, tell: Tell, *, abandon: bool = False) -> None:
