@@ -9,7 +9,7 @@ from random import Random
 
 EVENTS_PER_ORDER = 3.2  # of the stress shop: clicks, carts, labels, copies and garbage beside the orders
 BURSTS = 0.5  # share of the events that is sent in bursts, one before each fault; the rest flows steadily
-RANGES_PER_BURST = 4  # of each partition: a kill should meet a range in every state
+RANGES_PER_BURST = 2  # of each partition: a kill should meet a range in every state
 LEAST_RANGE, MOST_RANGE = 25, 2000
 
 
@@ -69,8 +69,8 @@ class Plan:
         return self.orders * EVENTS_PER_ORDER * (1 - BURSTS) / max(10.0, sum(LASTS_S[kind] for kind in self.faults))
 
     def range_records(self, partitions: int) -> int:
-        """Most records of a range: of a small run smaller, so that a burst is several ranges."""
-        return max(LEAST_RANGE, min(MOST_RANGE, self.burst // (partitions * 3 * RANGES_PER_BURST)))
+        """Most records of a range, where bursts go to so many partitions: of a small run smaller ones."""
+        return max(LEAST_RANGE, min(MOST_RANGE, self.burst // (partitions * RANGES_PER_BURST)))
 
 
 def shuffled(kills: int, others: Sequence[Kind], seed: int) -> tuple[Kind, ...]:

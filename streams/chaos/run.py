@@ -30,6 +30,7 @@ from streams.chaos.feed import Feed
 from streams.chaos.plan import Plan
 from streams.chaos.report import Report
 from streams.chaos.site import Site, Worker
+from streams.chaos.standstill import FED
 from streams.chaos.watch import PATIENCE_S, StuckError, Watch, held_by, until
 from streams.data.cluster import Cluster
 from streams.data.record import Record
@@ -216,12 +217,11 @@ class _Story:
     # ---- parts
 
     def _environment(self) -> dict[str, str]:
-        partitions = sum(1 for topic in self.inputs if topic != "labels") * self.settings.partitions
         told = {
             **self.site.environment(),
             "HEADRACE_KAFKA__GROUP": self.settings.kafka.group,
             "HEADRACE_DELIVERY": self.plan.delivery,
-            "HEADRACE_RANGE_RECORDS": str(self.plan.range_records(partitions // 3)),
+            "HEADRACE_RANGE_RECORDS": str(self.plan.range_records(len(FED) * self.settings.partitions)),
         }
         return told | ({MUTATE: self.plan.mutate} if self.plan.mutate else {})
 

@@ -62,6 +62,10 @@ class Watch:
         self.store, self.reader = store, reader
         self.partitions: Sequence[Partition] = [(topic, n) for topic, count in inputs.items() for n in range(count)]
 
+    def numbers(self, topic: str) -> list[int]:
+        """The partitions of one topic."""
+        return [number for name, number in self.partitions if name == topic]
+
     async def everything(self) -> list[Place]:
         """Every position in the store, asked until it answers."""
         return await _patiently(lambda: places(self.store))

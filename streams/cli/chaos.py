@@ -34,6 +34,7 @@ ALSO = (
 @click.option("--delivery", type=click.Choice(["at-least-once", "exactly-once"]), default="at-least-once")
 @click.option("--kafka", is_flag=True, help="On Apache Kafka, started here from its jars (Java, Maven).")
 @click.option("--mutate", type=click.Choice(MUTATIONS), default=None, help="Switch one safety off: it must be missed.")
+@click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Leave logs and both dumps here.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
 def command(
     orders: int,
@@ -44,6 +45,7 @@ def command(
     delivery: str,
     kafka: bool,
     mutate: str | None,
+    keep: Path | None,
     as_json: bool,
 ) -> int:
     """Kill workers in the middle of a stream, and compare with a clean pass over the same log.
@@ -61,7 +63,7 @@ def command(
 
     faults = shuffled(kills, [Kind(name) for name in also], seed)
     plan = Plan(orders, workers, seed, faults, delivery, mutate or "", rollback_orders=max(100, orders // 5))
-    with ended_by_signals(), Children() as children:
+    with ended_by_signals(), Children(keep) as children:
         site = build_site(children, kafka=_cache() if kafka else None)
         report = asyncio.run(run(plan, site, shop_events(orders, seed), lambda line: click.echo(line, err=True)))
         click.echo(json.dumps(report.as_dict()) if as_json else "\n".join(report.lines()))
