@@ -19,6 +19,7 @@ from features.columns import Columns, Floats, Ints
 from features.definitions import Definitions, Flow
 from features.group import ABSENT, HOUR_MS, Extra, Group, Window
 from features.vector import Floats2d, Vector
+from features.words import in_words
 from schemas import events as shapes
 from schemas.decode import decode_batch
 from schemas.money import Rates, exponent
@@ -77,6 +78,20 @@ SESSION_NAMES = (
     "session_seconds_to_checkout",
     "session_events_per_minute",
 )
+NOUNS = {"user": "account", "ip": "address"}
+OWN_WORDS = {
+    "order_amount": "amount of the order",
+    "order_items": "lines of the order",
+    "order_quantity": "pieces in the order",
+    "order_countries_differ": "billed to one country, shipped to another (1: yes)",
+    "order_hour": "hour of the day, UTC",
+    "order_weekend": "weekend (1: yes)",
+    "session_events": "events of the session",
+    "session_distinct_products": "different products of the session",
+    "session_cart_value": "value of the cart",
+    "session_seconds_to_checkout": "seconds from the session's start to the checkout",
+    "session_events_per_minute": "events of the session a minute",
+}
 SECONDS_A_DAY = 86_400
 
 
@@ -99,7 +114,8 @@ def shop_definitions(rates: Rates | None = None) -> Definitions:
 def order_vector(scale: float = 100.0) -> Vector:
     """The vector of an order; `scale`: minor units in one unit of the base currency, in which the vector speaks."""
     names = [*ORDER_NAMES, *(name for group in ORDER_GROUPS for name in group.columns), *SESSION_NAMES]
-    return Vector(tuple(names), (*ORDER_GROUPS, SESSION), partial(_order_values, scale))
+    words = {**in_words(ORDER_GROUPS, NOUNS), **OWN_WORDS}
+    return Vector(tuple(names), (*ORDER_GROUPS, SESSION), partial(_order_values, scale), words=words)
 
 
 def _flow(

@@ -8,7 +8,7 @@ The price: any change of a definition, also a harmless one, asks for a new fit.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 
@@ -26,13 +26,15 @@ Fill = Callable[[Columns, Mapping[str, Floats2d]], "list[Floats] | Floats2d"]
 class Vector:
     """`fill(columns, folded)` gives one (n,) array per name (or a (d, n) matrix); `folded` is keyed by group name.
 
-    `revision` stands for the code of `fill`: raise it when that changes a value.
+    `revision` stands for the code of `fill`: raise it when that changes a value. `words` says what people call a name
+    (words.py); a name without words stands for itself.
     """
 
     names: tuple[str, ...]
     groups: tuple[Group, ...]
     fill: Fill
     revision: int = 1
+    words: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def rows(self, columns: Columns, folded: Mapping[str, Floats2d]) -> Floats2d:
         """(n, d) float64, one row per event in offset order. Each column is contiguous in memory."""

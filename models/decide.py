@@ -59,8 +59,11 @@ class Unusual:
 class Decider:
     """Rules and a model, made ready for one vector. It keeps nothing between calls."""
 
-    def __init__(self, rules: Rules, model: Logistic | None, names: Sequence[str]) -> None:
-        """`names` are the columns of the vector that `decide` is given."""
+    def __init__(
+        self, rules: Rules, model: Logistic | None, names: Sequence[str], words: Mapping[str, str] | None = None
+    ) -> None:
+        """`names` are the columns of the vector that `decide` is given, `words` what reasons call them."""
+        self._words = words or {}
         self.rules, self.model, self.width = rules, model, len(names)
         self._read = _read(rules.rules, names)
         self._features = model.features if model is not None else ()
@@ -134,9 +137,8 @@ class Decider:
         one = self._features[place]
         value = float(row[self._places_of_features[place]]) + 0.0
         side = "HIGH" if value > one.usual else "LOW"
-        return ReasonCode(
-            f"{side}_{one.name.upper()}", f"{one.name} is {plain(value)}, usually {plain(one.usual)}", value
-        )
+        called = self._words.get(one.name, one.name)
+        return ReasonCode(f"{side}_{one.name.upper()}", f"{called}: {plain(value)}, usually {plain(one.usual)}", value)
 
 
 def unusual_sessions(rules: Rules, names: Sequence[str], x: Floats) -> list[Unusual]:

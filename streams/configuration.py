@@ -37,6 +37,7 @@ class Content(msgspec.Struct, frozen=True):
     rules: str
     model: dict[str, str]
     features: str  # the vector's hash
+    words: dict[str, str] = {}  # what reasons call the model's features
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +69,17 @@ def from_files(definitions: Definitions, rules_file: Path | None, model_folder: 
     rules_text = _read(rules_file or DEFAULT_RULES) if rules_file or _is_shop(definitions) else ""
     folder = model_folder or (_shipped() if _is_shop(definitions) else None)
     model: dict[str, str] = {}
+    words: dict[str, str] = {}
+    called = definitions.vector.words
     why = "no model is named (HEADRACE_MODEL)"
     if folder is not None:
         try:
-            artefact.load(folder, definitions.vector.names, definitions.vector.hash)
+            loaded = artefact.load(folder, definitions.vector.names, definitions.vector.hash)
+            words = {one.name: called[one.name] for one in loaded.model.features if one.name in called}
             model, why = {name: (folder / name).read_text() for name in MODEL_FILES}, ""
         except ArtefactError as error:
             why = str(error)
-    return _ready(Content(rules_text, model, definitions.vector.hash), definitions, why)
+    return _ready(Content(rules_text, model, definitions.vector.hash, words), definitions, why)
 
 
 def from_content(content: bytes, definitions: Definitions) -> Configuration:
@@ -124,8 +128,9 @@ def _ready(content: Content, definitions: Definitions, why: str) -> Configuratio
     session = definitions.session.names if definitions.session else ()
     parsed = rules.parse(content.rules, names, session, source="rules")
     loaded = _artefact(content.model, definitions) if content.model else None
-    parts = (parsed.fingerprint, loaded.manifest.model_hash if loaded else "", content.features)
-    decider = Decider(parsed, loaded.model if loaded else None, names)
+    words = msgspec.json.encode(content.words, order="sorted").decode()
+    parts = (parsed.fingerprint, loaded.manifest.model_hash if loaded else "", content.features, words)
+    decider = Decider(parsed, loaded.model if loaded else None, names, content.words)
     return Configuration(
         id=sha256("\n".join(parts).encode()).hexdigest()[:16],
         content=msgspec.json.encode(content),

@@ -93,7 +93,13 @@ def test_the_score_decides_from_its_thresholds_on(amount: float, action: str) ->
 
 def test_the_scores_reasons_are_the_inputs_that_raised_it() -> None:
     decided = decide([10_000, 1, 1], by=model())
-    assert decided.reasons == [(ReasonCode("HIGH_ORDER_AMOUNT", "order_amount is 10000, usually 127", 10_000.0),)]
+    assert decided.reasons == [(ReasonCode("HIGH_ORDER_AMOUNT", "order_amount: 10000, usually 127", 10_000.0),)]
+
+
+def test_an_input_is_called_by_its_words_where_it_has_some() -> None:
+    decider = Decider(rules(), model(), NAMES, {"order_amount": "amount of the order"})
+    (reason,) = decider.decide(np.array([[10_000.0, 1.0, 1.0]])).reasons[0]
+    assert (reason.code, reason.text) == ("HIGH_ORDER_AMOUNT", "amount of the order: 10000, usually 127")
 
 
 def test_an_input_that_is_lower_than_usual_may_raise_the_score() -> None:

@@ -1,0 +1,57 @@
+"""What features are called where a person reads them."""
+
+from __future__ import annotations
+
+import pytest
+
+from features.group import HOUR_MS, MINUTE_MS, Extra, Group, Window, ever
+from features.shop import order_vector
+from features.words import in_words
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("order_amount", "amount of the order"),
+        ("user_max_7d", "largest order of the account within a week"),
+        ("card_count_10m", "orders of the card within 10 minutes"),
+        ("ip_distinct_users_24h", "different accounts of the address within a day"),
+        ("merchant_sum_30d", "sum of the merchant's orders within 30 days"),
+    ],
+)
+def test_a_feature_of_the_shop_has_plain_words(name: str, words: str) -> None:
+    assert order_vector().words[name] == words
+
+
+def test_every_feature_of_the_shop_has_words_of_its_own() -> None:
+    vector = order_vector()
+    assert set(vector.words) == set(vector.names)
+    assert len(set(vector.words.values())) == len(vector.names)
+
+
+def test_words_are_no_part_of_what_a_model_is_made_for() -> None:
+    vector = order_vector()
+    assert type(vector)(vector.names, vector.groups, vector.fill).hash == vector.hash
+
+
+def test_a_group_of_your_own_is_called_by_its_name_unless_it_is_given_a_noun() -> None:
+    group = Group(
+        "shelf",
+        layout=1,
+        entity="shelf",
+        windows=(Window("90m", MINUTE_MS, 90), Window("2d", HOUR_MS, 48, ("extra",)), ever("count")),
+        aggregates=("count",),
+        others=("bus",),
+        distinct=(Window("1h", MINUTE_MS, 60),),
+        forever=True,
+        extra=Extra("weight", lambda at, amount, flags: amount, "sum"),  # noqa: ARG005 - the shape is given
+    )
+    assert in_words([group], {}, "visit") == {
+        "shelf_count_90m": "visits of the shelf within 90 minutes",
+        "shelf_extra_2d": "weight of the shelf within 2 days",
+        "shelf_count_ever": "visits of the shelf",
+        "shelf_distinct_buss_1h": "different buses of the shelf within an hour",
+        "shelf_since_last_s": "seconds since the visit before, of the shelf",
+        "shelf_since_first_s": "seconds since the first visit of the shelf",
+    }
+    assert "visits of the tray" in in_words([group], {"shelf": "tray"}, "visit").values()
