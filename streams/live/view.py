@@ -22,7 +22,8 @@ ACTIONS = ("block", "review", "allow")
 STYLES = {"block": "bold red", "review": "yellow", "allow": "green"}
 LINE_EVERY_S = 5.0
 ALERTS_A_SECOND = 3  # of the plain view
-ROWS_BESIDE_ALERTS = 13  # lines of the picture that are not alerts
+ROWS_BESIDE_ALERTS = 6  # lines of the frame that are not alerts: its edges, the counts, a blank one, a heading
+WIDE = 120  # columns from which on an alert fits on one line; below, its reasons get one of their own
 WAITING = "the worker is starting; what customers do meanwhile waits in the topics"
 
 
@@ -90,9 +91,9 @@ class Picture:
         self._live.stop()
 
     def _draw(self, board: Board, at_s: float) -> RenderableType:
-        room = max(3, self._console.height - ROWS_BESIDE_ALERTS - len(self._addresses) - len(self._said))
+        rows = self._console.height - ROWS_BESIDE_ALERTS - len(self._addresses) - len(self._said)
         body: list[RenderableType] = [_counts_table(board, at_s), Text()]
-        body.append(_alerts_table(list(board.alerts)[-room:]) if board.alerts else Text(WAITING, style="dim"))
+        body.append(_alerts(board, rows, self._console.width) if board.alerts else Text(WAITING, style="dim"))
         about = Text("\n".join((*self._addresses, *self._said)), style="dim")
         return Group(
             Panel(Group(*body), title=self._title, subtitle=f"{at_s:.0f} s · Ctrl-C ends it", border_style="blue"),
@@ -113,16 +114,18 @@ def summary(board: Board, seconds: float, first_decision_s: float | None) -> lis
     verdicts, dead = board.verdicts, board.dead.total()
     lines = [
         f"In {seconds:.0f} s {board.sent.total():,} events were sent and {board.consumed.total():,} consumed: "
-        f"{board.decided:,} orders decided, {verdicts['duplicate']:,} duplicates dropped, {dead:,} dead letters."
+        f"{board.decided:,} orders decided,",
+        f"{verdicts['duplicate']:,} duplicates dropped, {dead:,} dead letters.",
     ]
     latency = board.latency_ms()
     if first_decision_s is not None:
-        quick = f", then {latency[0]:.0f} ms from order to decision (99 %: {latency[1]:.0f} ms)" if latency else ""
-        lines.append(f"The first decision came {first_decision_s:.1f} s after the start{quick}.")
+        lines.append(f"The first decision came {first_decision_s:.1f} s after the start.")
+    if latency is not None:
+        lines.append(f"From order to decision: {latency[0]:.0f} ms, 99 % within {latency[1]:.0f} ms.")
     lines += _outcomes(board)
     if board.rules:
-        hits = ", ".join(f"{name} {count:,}" for name, count in board.rules.most_common(6))
-        lines += ["", f"Rules that hit: {hits}."]
+        lines += ["", "Rules that hit most:"]
+        lines += [f"  {name:<24}{count:>8,}" for name, count in board.rules.most_common(6)]
     if board.anomalies:
         lines.append(f"Sessions: {', '.join(f'{kind} {count:,}' for kind, count in board.anomalies.most_common())}.")
     return lines
@@ -149,18 +152,43 @@ def _counts_table(board: Board, at_s: float) -> Table:
     latency = board.latency_ms()
     cells = [
         ("events", f"{board.consumed.total():,}", ""),
-        ("a second", f"{board.rate(at_s):,.0f}", ""),
+        ("/s", f"{board.rate(at_s):,.0f}", ""),
         ("orders", f"{board.decided:,}", "bold"),
         *((f"{action}", f"{board.actions[action]:,}", STYLES[action]) for action in reversed(ACTIONS)),
         ("duplicates", f"{board.verdicts['duplicate']:,}", ""),
         ("dead letters", f"{board.dead.total():,}", ""),
-        ("p50 / p99 ms", f"{latency[0]:.0f} / {latency[1]:.0f}" if latency else "-", ""),
+        ("p50/p99 ms", f"{latency[0]:.0f}/{latency[1]:.0f}" if latency else "-", ""),
     ]
-    table = Table(box=None, expand=True, header_style="dim", pad_edge=False)
+    table = Table(box=None, expand=True, header_style="dim", pad_edge=False, padding=(0, 1, 0, 0))
     for name, _, style in cells:
-        table.add_column(name, justify="right", style=style)
+        table.add_column(name, justify="right", style=style, no_wrap=True)
     table.add_row(*(value for _, value, _ in cells))
     return table
+
+
+def _alerts(board: Board, rows: int, width: int) -> RenderableType:
+    """The newest alerts that fit into so many rows, newest last."""
+    if width >= WIDE:
+        return _alerts_table(list(board.alerts)[-max(3, rows) :])
+    newest = list(board.alerts)[-max(2, (rows + 1) // 2) :]  # no heading: its row is theirs
+    return Group(*(line for alert in newest for line in _two_lines(alert)))
+
+
+def _two_lines(alert: Alert) -> tuple[Text, Text]:
+    """What happened to whom, then why: for a narrow terminal."""
+    score = "" if alert.score is None else f"  score {alert.score:.3f}"
+    what = Text.assemble(
+        f"{_clock(alert)}  ", (alert.what, _style(alert)), "  ", (alert.subject, "cyan"), (score, "dim"), no_wrap=True
+    )
+    return what, Text(f"          {alert.why}", no_wrap=True, overflow="ellipsis")
+
+
+def _clock(alert: Alert) -> str:
+    return rfc3339(alert.at_ms)[11:19]
+
+
+def _style(alert: Alert) -> str:
+    return STYLES.get(alert.what, "magenta")
 
 
 def _alerts_table(alerts: Sequence[Alert]) -> Table:
@@ -172,6 +200,5 @@ def _alerts_table(alerts: Sequence[Alert]) -> Table:
     table.add_column("why", ratio=1, no_wrap=True, overflow="ellipsis")
     for alert in alerts:
         score = "" if alert.score is None else f"{alert.score:.3f}"
-        what = Text(alert.what, style=STYLES.get(alert.what, "magenta"))
-        table.add_row(rfc3339(alert.at_ms)[11:19], what, score, alert.subject, alert.why)
+        table.add_row(_clock(alert), Text(alert.what, style=_style(alert)), score, alert.subject, alert.why)
     return table
