@@ -74,6 +74,25 @@ def is_free(port: int, *, reuse: bool = False) -> bool:
     return True
 
 
+def hold(port: int) -> socket.socket | None:
+    """Keeps a port for a service that sets SO_REUSEADDR and is yet to be started: others find it taken. None: it is.
+
+    Close the socket to give the port up. Elsewhere than on Linux a port that is held could not be bound by the service
+    either: there it is only looked at.
+    """
+    holder = socket.socket()
+    try:
+        holder.bind((LOCALHOST, port))
+    except OSError:
+        holder.close()
+        return None
+    if sys.platform == "linux":
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)  # after bind: others' plain binds are refused
+    else:
+        holder.close()
+    return holder
+
+
 def is_open(port: int) -> bool:
     """Whether somebody listens on the port of 127.0.0.1."""
     with socket.socket() as probe:

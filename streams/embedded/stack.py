@@ -7,11 +7,11 @@ its logs are gone, so nothing that stands on them can go on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from streams.embedded.processes import LOCALHOST, Children, StartError, free_port, is_free, is_open, wait_until
+from streams.embedded.processes import LOCALHOST, Children, StartError, free_port, hold, is_open, wait_until
 from streams.embedded.services import USUAL_BROKER_PORT, USUAL_METRICS_PORT, USUAL_STORE_PORT, Services, start_services
 from streams.embedded.supervisor import Supervisor, reason
 
@@ -88,16 +88,22 @@ def running(children: Children, workers: int, ports: Ports, tell: Callable[[str]
     supervisor = Supervisor(tell)
     if services.store is not None:
         supervisor.add("the store", services.store.start_again, child=services.store.child, always=True)
-    try:
-        yield Stack(services, supervisor, _start_workers(services, supervisor, workers, ports.metrics))
-    finally:
-        supervisor.stop(WORKER_END_S)
+    with ExitStack() as holds:
+        try:
+            metrics = [_metrics_port(slot, ports.metrics, holds) for slot in range(workers)]
+            for slot, port in enumerate(metrics):
+                supervisor.add(f"worker {slot}", partial(services.start_worker, slot, port))
+            yield Stack(services, supervisor, metrics)
+        finally:
+            supervisor.stop(WORKER_END_S)
 
 
-def _start_workers(services: Services, supervisor: Supervisor, workers: int, metrics: int | None) -> list[int]:
-    ports = [(metrics or USUAL_METRICS_PORT) + slot for slot in range(workers)]
-    if metrics is None:
-        ports = [port if is_free(port) else free_port() for port in ports]
-    for slot, port in enumerate(ports):
-        supervisor.add(f"worker {slot}", partial(services.start_worker, slot, port))
-    return ports
+def _metrics_port(slot: int, asked: int | None, holds: ExitStack) -> int:
+    """Of one worker. A port that was not asked for is held: the worker binds it seconds later, and again if it dies."""
+    if asked is not None:
+        return asked + slot
+    port = USUAL_METRICS_PORT + slot
+    while (holder := hold(port)) is None:
+        port = free_port()
+    holds.enter_context(closing(holder))
+    return port

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from streams.embedded.processes import Children, StartError, free_port, is_free, wait_until
+from streams.embedded.processes import Children, StartError, free_port, hold, is_free, is_open, wait_until
 
 ROOT = Path(__file__).parents[4]
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -161,6 +161,20 @@ def test_a_child_has_the_environment_it_was_given(children: Children) -> None:
     child = children.start("env", [sys.executable, "-c", "import os; print(os.environ['COLOUR'])"], {"COLOUR": "blue"})
     assert child.wait(10) == 0
     assert child.last_words() == "blue"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a port cannot be held for somebody else")
+def test_a_held_port_is_taken_for_all_but_the_service_it_is_held_for() -> None:
+    port = free_port()
+    holder = hold(port)
+    assert holder is not None
+    with holder:
+        assert not is_free(port)
+        assert hold(port) is None
+        for _ in range(2):  # and again, should the service die
+            with socket.create_server(("127.0.0.1", port)):  # sets SO_REUSEADDR, as an HTTP server does
+                assert is_open(port)
+        assert not is_open(port)
 
 
 def test_a_bound_port_is_not_free() -> None:
