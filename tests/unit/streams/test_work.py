@@ -1,0 +1,210 @@
+"""The work of a range: a pure function of the log, whatever was asked of it before."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from features.shop import shop_definitions
+from schemas.timestamps import rfc3339
+from streams.configuration import Configurations, from_files
+from streams.outputs import RangeOutputs, Writer
+from streams.protocol.ports import Batch, Exceptions, Open, ShardBags, ShardCall, Tp, Verdict
+from streams.work import Prepared, RangeWork
+
+NOW_MS = 1_800_000_000_000
+SHARDS = 4
+DEFINITIONS = shop_definitions()
+OWN = from_files(DEFINITIONS, None, None)
+
+
+@dataclass(frozen=True)
+class Rec:
+    """A record as the transport hands it over."""
+
+    offset: int
+    value: bytes | None
+    key: bytes | None = b"u1"
+    timestamp: int = NOW_MS
+    headers: Sequence[tuple[str, bytes | None]] = ()
+
+
+def order(offset: int, event_id: str = "", minutes_ago: int = 0, **fields: Any) -> Rec:
+    body = {
+        "type": "purchase", "event_id": event_id or f"e{offset}", "order_id": f"o{offset}", "user_id": "u1",
+        "event_time": rfc3339(NOW_MS - 60_000 * minutes_ago), "value": 12.5, "currency": "EUR",
+        "items": [{"item_id": "p1", "price": 12.5, "quantity": 1}], "card_id": "c1", **fields,
+    }  # fmt: skip
+    return Rec(offset, msgspec.json.encode(body))
+
+
+def click(offset: int, kind: str = "page_view", session: str = "s1") -> Rec:
+    at = rfc3339(NOW_MS - 60_000 + 100 * offset)
+    return Rec(offset, msgspec.json.encode({"type": kind, "event_id": f"k{offset}", "event_time": at, "user_id": "u1",
+                                            "session_id": session}))  # fmt: skip
+
+
+async def nothing(_: str) -> bytes | None:
+    return None
+
+
+def work(topic: str = "orders") -> RangeWork:
+    tp = Tp(topic, 0, "t")
+    flow = next(flow for flow in DEFINITIONS.flows if flow.topic == topic)
+    writer = Writer(tp, same_partitions=True, feature_hash=DEFINITIONS.vector.hash)
+    return RangeWork(tp, flow, DEFINITIONS, SHARDS, Configurations(DEFINITIONS, OWN, nothing), writer)
+
+
+def range_of(records: Sequence[Rec], exceptions: Exceptions | None = None) -> Open:
+    return Open(records[0].offset, records[-1].offset, OWN.id, exceptions or {}, b"t", False, True)
+
+
+def empty(calls: Sequence[ShardCall]) -> list[ShardBags]:
+    return [ShardBags(1, [None] * len(call.keys)) for call in calls]
+
+
+def decided(w: RangeWork, records: Sequence[Rec], exceptions: Exceptions | None = None) -> RangeOutputs:
+    prepared = w.prepare(Batch(records[0].offset, records))
+    calls = w.calls(prepared, exceptions or {}, records[0].offset)
+    return w.decide(prepared, range_of(records, exceptions), empty(calls), False)
+
+
+def values(outputs: RangeOutputs, topic: str) -> list[Any]:
+    return [msgspec.json.decode(record.value or b"") for record in outputs.records if record.topic == topic]
+
+
+def test_every_fresh_order_gets_one_decision_and_one_line_in_the_log() -> None:
+    outputs = decided(work(), [order(3), order(5)])
+    assert [one["order_id"] for one in values(outputs, "fraud")] == ["o3", "o5"]
+    assert [one["offset"] for one in values(outputs, "decisions")] == [3, 5]
+    assert [record.offset for record in outputs.records] == [3, 5, 3, 5]
+
+
+def test_the_second_order_of_a_card_in_one_range_sees_the_first() -> None:
+    logs = values(decided(work(), [order(1), order(2)]), "decisions")
+    place = DEFINITIONS.vector.names.index("card_count_1h")
+    assert [log["vector"][place] for log in logs] == [1.0, 2.0]
+
+
+def test_a_range_that_is_done_again_by_another_worker_has_the_same_bytes() -> None:
+    records = [order(offset, card_id=f"c{offset % 3}") for offset in range(20)]
+    assert decided(work(), records).records == decided(work(), records).records
+
+
+def test_a_repeat_that_finds_its_own_entries_in_the_bags_ignores_them() -> None:
+    records, w = [order(1), order(2)], work()
+    first = decided(w, records)
+    prepared = w.prepare(Batch(1, records))
+    calls = w.calls(prepared, {}, 1)
+    number = 7
+    stamped = [ShardBags(number, [_stamped(payload, number) for payload in call.payloads]) for call in calls]
+    assert w.decide(prepared, range_of(records), stamped, False).records == first.records
+
+
+def test_a_shard_found_beyond_the_range_gives_bags_that_hold_it_and_nothing_counts_twice() -> None:
+    records, w = [order(1), order(2)], work()
+    first = decided(w, records)
+    prepared = w.prepare(Batch(1, records))
+    calls = w.calls(prepared, {}, 1)
+    whole = [ShardBags(2**63, [_stamped(payload, 7) for payload in call.payloads], whole=True) for call in calls]
+    again = w.decide(prepared, range_of(records), whole, False)
+    assert values(again, "fraud") == values(first, "fraud")
+
+
+def _stamped(payload: bytes, number: int) -> bytes:
+    stamp = number.to_bytes(8, "big")
+    return b"".join(stamp + payload[at : at + 32] for at in range(0, len(payload), 32))
+
+
+def test_entries_are_sent_from_the_offset_asked_for_and_keys_stay_the_same() -> None:
+    w, records = work(), [order(1), order(2, card_id="c2")]
+    prepared = w.prepare(Batch(1, records))
+    whole, rest = w.calls(prepared, {}, 1), w.calls(prepared, {}, 2)
+    assert [call.keys for call in whole] == [call.keys for call in rest]
+    sent = [sum(map(len, call.payloads)) for call in rest]
+    assert sum(sent) == sum(sum(map(len, call.payloads)) for call in whole) // 2
+    assert w.calls(prepared, {}, 1) == whole
+
+
+def test_what_is_not_fresh_has_neither_entries_nor_a_decision() -> None:
+    w, records = work(), [order(1), order(2), Rec(3, b"{")]
+    exceptions = {1: Verdict.DUPLICATE, 2: Verdict.CONFLICT, 3: Verdict.DEAD}
+    prepared = w.prepare(Batch(1, records))
+    assert not any(call.keys for call in w.calls(prepared, exceptions, 1))
+    outputs = decided(w, records, exceptions)
+    assert {record.topic for record in outputs.records} == {"orders.dlq"}
+    assert outputs.dead == {"conflicting_id": 1, "not_json": 1}
+
+
+def test_dead_letters_keep_key_value_and_headers_and_say_why() -> None:
+    bad = Rec(9, b"\xff", key=b"k", headers=(("trace", b"1"),))
+    (letter,) = decided(work(), [bad], {9: Verdict.DEAD}).records
+    assert (letter.key, letter.value, letter.headers[0]) == (b"k", b"\xff", ("trace", b"1"))
+    assert dict(letter.headers)["dlq-reason"] == b"not_utf8"
+    assert letter.offset == 9
+
+
+def test_facts_of_a_dead_record_are_dead_and_of_the_others_true() -> None:
+    w = work()
+    facts = w.facts(w.prepare(Batch(1, [order(1, minutes_ago=5), Rec(2, b"{"), order(4, event_id="e1")])))
+    assert facts.dead.tolist() == [False, True, False]
+    assert facts.event_ms[0] == NOW_MS - 300_000
+    assert facts.event_id[0] == facts.event_id[2]
+    assert facts.payload[0] != facts.payload[2]
+    assert facts.offset.tolist() == [1, 2, 4]
+
+
+def test_a_session_that_is_unusual_is_told_once_and_again_only_for_the_same_event() -> None:
+    w = work("clickstream")
+    records = [click(offset) for offset in range(60)]
+    first = values(decided(w, records), "anomalies")
+    assert len(first) == 1
+    more = [click(offset) for offset in range(60, 120)]
+    assert decided(w, records + more).records == decided(w, records + more).records
+    prepared = w.prepare(Batch(60, more))
+    calls = w.calls(prepared, {}, 60)
+    before = work("clickstream")
+    older = before.prepare(Batch(0, records))
+    entries = {call.shard: call for call in before.calls(older, {}, 0)}
+    bags = [
+        ShardBags(9, [_stamped(entries[call.shard].payloads[i], 1) for i in range(len(call.keys))]) for call in calls
+    ]
+    assert values(w.decide(prepared, range_of(more), bags, False), "anomalies") == []
+
+
+def test_labels_are_accepted_and_change_no_state_yet() -> None:
+    label = Rec(1, msgspec.json.encode({"type": "chargeback", "event_id": "l1", "event_time": rfc3339(NOW_MS),
+                                        "order_id": "o1", "user_id": "u1"}))  # fmt: skip
+    w = work("labels")
+    prepared = w.prepare(Batch(1, [label]))
+    assert not any(call.keys for call in w.calls(prepared, {}, 1))
+    assert decided(w, [label]).records == []
+
+
+def test_a_range_without_a_fresh_event_is_decided_all_the_same() -> None:
+    assert decided(work(), [order(1)], {1: Verdict.DUPLICATE}).records == []
+
+
+def test_late_events_are_counted_and_scored() -> None:
+    outputs = decided(work(), [order(1, minutes_ago=3), order(2)])
+    assert (outputs.late, outputs.decided) == (1, 2)
+
+
+async def test_a_configuration_nobody_knows_stops_the_worker_with_the_remedy() -> None:
+    from streams.protocol.ports import Stop
+
+    with pytest.raises(Stop, match="HEADRACE_RULES"):
+        await work().ready("0000000000000000")
+
+
+def test_prepared_batches_may_be_asked_in_any_order() -> None:
+    w, records = work(), [order(1), order(2), order(3)]
+    prepared: Prepared = w.prepare(Batch(1, records))
+    w.calls(prepared, {}, 1)
+    w.calls(prepared, {2: Verdict.DUPLICATE}, 1)
+    calls = w.calls(prepared, {}, 1)
+    outputs = w.decide(prepared, range_of(records), empty(calls), False)
+    assert np.array_equal([o.offset for o in outputs.records], [1, 2, 3, 1, 2, 3])
