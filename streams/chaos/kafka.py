@@ -12,7 +12,7 @@ import fcntl
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,23 +101,33 @@ class Kafka:
         self.child.cont()
 
 
-def start_kafka(children: Children, cache: Path, config: Mapping[str, str] | None = None) -> Kafka:
-    """A fresh broker in the children's folder; `config` is added to, or replaces, CONFIG."""
+def start_kafka(
+    children: Children,
+    cache: Path,
+    config: Mapping[str, str] | None = None,
+    *,
+    listeners: str = "",
+    format_with: Sequence[str] = (),
+) -> Kafka:
+    """A fresh broker in the children's folder; `config` is added to, or replaces, CONFIG.
+
+    `listeners` (`NAME://host:port,...`) are added to the plain one; `format_with` are further words for StorageTool.
+    """
     libs = jars(cache)
     port, controller = free_port(), free_port()
+    told = ",".join([f"PLAINTEXT://{LOCALHOST}:{port}", *filter(None, [listeners])])
     lines = {
         **CONFIG,
         "controller.quorum.voters": f"1@{LOCALHOST}:{controller}",
-        "listeners": f"PLAINTEXT://{LOCALHOST}:{port},CONTROLLER://{LOCALHOST}:{controller}",
-        "advertised.listeners": f"PLAINTEXT://{LOCALHOST}:{port}",
+        "listeners": f"{told},CONTROLLER://{LOCALHOST}:{controller}",
+        "advertised.listeners": told,
         "log.dirs": str(children.folder / "kafka"),
         **(config or {}),
     }
     properties = children.folder / "server.properties"
     properties.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
-    formatter = children.start(
-        "kafka-format", [*_java(libs), "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", properties]
-    )
+    formatting = ["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", properties, *format_with]
+    formatter = children.start("kafka-format", [*_java(libs), *formatting])
     if formatter.wait(START_S) != 0:
         raise StartError(f"Apache Kafka's storage could not be formatted:\n{formatter.last_words()}")
     return Kafka(port, children, libs, _launch(children, libs, port))

@@ -5,7 +5,7 @@ Without Java or its jars a suite skips with the reason, or fails where HEADRACE_
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from streams.chaos import kafka
@@ -18,11 +18,17 @@ __all__ = ["CACHE", "Kafka", "start_kafka"]
 CACHE = Path(__file__).parents[2] / ".cache" / "kafka"
 
 
-def start_kafka(children: Children, config: Mapping[str, str] | None = None) -> Kafka:
-    """A fresh broker in the children's folder; `config` is added to, or replaces, the launcher's."""
+def start_kafka(
+    children: Children,
+    config: Mapping[str, str] | None = None,
+    *,
+    listeners: str = "",
+    format_with: Sequence[str] = (),
+) -> Kafka:
+    """A fresh broker in the children's folder; `config` is added to, or replaces, the launcher's, as the rest is."""
     need("java")
     try:
         kafka.jars(CACHE)
     except StartError as error:
         absent("java", str(error))
-    return kafka.start_kafka(children, CACHE, config)
+    return kafka.start_kafka(children, CACHE, config, listeners=listeners, format_with=format_with)
