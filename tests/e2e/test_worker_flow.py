@@ -75,9 +75,13 @@ async def _seen(stream: Stream) -> Seen:
     report = await stream.settled(len(SENT))
     anomalies = [orjson.loads(record.value or b"") for record in await stream.read("anomalies")]
     rows = await stream.rows()
-    lag = lambda: [s.value for s in worker.samples() if s.name == "headrace_lag_records"]  # noqa: E731 - told once a second
-    await until(lambda: set(lag()) == {0.0}, 20.0, lambda: f"the lag stays at {lag()}")
+    await until(lambda: _lags(worker) == {0.0}, 20.0, lambda: f"the lag stays at {_lags(worker)}")
     return Seen(worker, report, anomalies, rows, worker.scrape(), worker.samples())
+
+
+def _lags(worker: Worker) -> set[float]:
+    """Told once a second, from the first second on."""
+    return {sample.value for sample in worker.samples() if sample.name == "headrace_lag_records"}
 
 
 # ---------------------------------------------------------------- agents

@@ -7,6 +7,7 @@ question connects anew, so a Stream can be shared by tests with event loops of t
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import sys
 import time
@@ -20,6 +21,7 @@ from uuid import uuid4
 import orjson
 from aiokafka.admin import NewTopic  # type: ignore[import-untyped]  # it ships no types
 
+from features.shop import shop_definitions
 from schemas.settings import Settings, load
 from schemas.topics import TOPICS
 from streams.audit import Report, audit
@@ -148,10 +150,9 @@ class Stream:
             held = [worker.partitions() for worker in workers]
             return all(held) and sum(map(len, held)) == len(every) and set().union(*held) == every
 
-        said = lambda: "\n".join(worker.said[-3000:] for worker in workers)  # noqa: E731
-        await until(shared_out, within_s, lambda: f"the partitions are not shared out:\n{said()}")
+        await until(shared_out, within_s, lambda: f"the partitions are not shared out:\n{_said(workers)}")
 
-    async def command(self, *arguments: str, **more: str) -> tuple[int, str, str]:
+    async def command(self, *arguments: str, within_s: float = 60.0, **more: str) -> tuple[int, str, str]:
         """A command line of headrace: exit code, output, errors."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -164,7 +165,7 @@ class Stream:
             env={**_environ(), **self.env(**more)},
             cwd=ROOT,
         )
-        output, errors = await asyncio.wait_for(process.communicate(), 60)
+        output, errors = await asyncio.wait_for(process.communicate(), within_s)
         return process.returncode or 0, output.decode(), errors.decode()
 
     # ---- records
@@ -217,20 +218,19 @@ class Stream:
     async def settled(self, sent: int | None = None, within_s: float = SETTLED_WITHIN_S) -> Report:
         """The audit once all (and at least `sent` records) is taken and it holds; fails with what does not fit."""
         report = Report()
-        said = lambda: "\n".join(worker.said[-2000:] for worker in self.workers)  # noqa: E731
 
         async def holds() -> bool:
             nonlocal report
             report = await self.report()
-            assert any(worker.child.running for worker in self.workers), f"no worker runs:\n{said()}"
+            assert any(worker.child.running for worker in self.workers), f"no worker runs:\n{_said(self.workers)}"
             return not report.pending and report.holds and (sent is None or report.consumed >= sent)
 
-        await until(holds, within_s, lambda: f"not settled, {sent} sent: {report}\n{said()}")
+        await until(holds, within_s, lambda: f"not settled, {sent} sent: {report}\n{_said(self.workers)}")
         return report
 
     async def places(self) -> list[Place]:
         """Every position in the store."""
-        async with open_store(self.settings(), _definitions()) as store:
+        async with open_store(self.settings(), shop_definitions()) as store:
             return await admin.places(store)
 
     async def open_ranges(self, topic: str = "orders") -> dict[int, tuple[int, int]]:
@@ -245,15 +245,12 @@ class Stream:
         return output.encode()
 
 
-def _definitions() -> Any:
-    from features.shop import shop_definitions
-
-    return shop_definitions()
+def _said(workers: Sequence[Worker]) -> str:
+    return "\n".join(worker.said[-2000:] for worker in workers)
 
 
 def _environ() -> dict[str, str]:
-    import os
-
+    """Without settings of the machine's user."""
     return {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
 
 
