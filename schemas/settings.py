@@ -57,21 +57,25 @@ class Kafka(_Part):
     profile: Literal["auto", "kafka", "embedded"] = Field(
         default="auto", description="timings for Apache Kafka or for the embedded broker; auto: asked of the broker"
     )
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
-    username: str | None = None
-    password: SecretStr | None = None
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT", description="SSL: TLS; SASL: with a login"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        default="PLAIN", description="how the login is made"
+    )
+    username: str | None = Field(default=None, description="of the login")
+    password: SecretStr | None = Field(default=None, description="of the login")
     ca_file: File | None = Field(default=None, description="certificates of the authority that signed the broker's")
     cert_file: File | None = Field(default=None, description="our certificate, for mutual TLS")
     key_file: File | None = Field(default=None, description="the key of cert_file")
-    key_password: SecretStr | None = None
+    key_password: SecretStr | None = Field(default=None, description="of key_file, where it has one")
     group: str = Field(default="headrace", min_length=1, description="consumer group of the workers")
     session_timeout_ms: int | None = Field(default=None, ge=500, description="default: 6,000 on Kafka, 2,000 embedded")
     fetch_wait_ms: int | None = Field(default=None, ge=1, le=5_000, description="default: 5 on Kafka, 20 embedded")
     fetch_partition_bytes: int = Field(
         default=4_194_304, ge=1_048_576, description="most bytes of one partition in one fetch"
     )
-    request_timeout_ms: int = Field(default=60_000, ge=1_000)
+    request_timeout_ms: int = Field(default=60_000, ge=1_000, description="a request without an answer has failed")
 
     @property
     def bootstrap(self) -> list[str]:
@@ -110,9 +114,9 @@ class Redis(_Part):
     username: str | None = Field(default=None, description="an ACL user, where the URL names none")
     password: SecretStr | None = Field(default=None, description="where the URL has none")
     cluster: bool | None = Field(default=None, description="default: asked of the server")
-    ca_file: File | None = None
-    cert_file: File | None = None
-    key_file: File | None = None
+    ca_file: File | None = Field(default=None, description="certificates of the authority that signed the server's")
+    cert_file: File | None = Field(default=None, description="our certificate, for mutual TLS")
+    key_file: File | None = Field(default=None, description="the key of cert_file")
     timeout_ms: int = Field(default=5_000, ge=100, description="no answer within this: the store is down")
 
     @property
@@ -168,14 +172,14 @@ class Limits(_Part):
 class Metrics(_Part):
     """Where this process serves its Prometheus metrics."""
 
-    host: str = "127.0.0.1"
+    host: str = Field(default="127.0.0.1", description="0.0.0.0 where another machine scrapes")
     port: int = Field(default=0, ge=0, le=65_535, description="0: any free port; the worker says which")
 
 
 class Watchdog(_Part):
     """When a worker that makes no progress ends itself. A broker that is away never counts."""
 
-    enabled: bool = True
+    enabled: bool = Field(default=True, description="false: a worker that stands still stays alive")
     grace_s: float = Field(
         default=10.0, ge=0, description="without progress for the session timeout and this long: exit"
     )
@@ -194,14 +198,19 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     metrics: Metrics = Metrics()
     watchdog: Watchdog = Watchdog()
-    delivery: Literal["at-least-once", "exactly-once"] = "at-least-once"
+    delivery: Literal["at-least-once", "exactly-once"] = Field(
+        default="at-least-once", description="exactly-once: one Kafka transaction per range"
+    )
     shards: int = Field(default=16, ge=1, le=1024, description="of the state space; pinned at first start")
     partitions: int = Field(default=4, ge=1, le=1000, description="of each input topic where headrace creates it")
     replicas: int = Field(default=1, ge=1, le=9, description="of each topic where headrace creates it")
     range_records: int = Field(default=2_000, ge=1, le=5_000, description="most records of one range")
     slot: int | None = Field(default=None, ge=0, description="static membership: a number of its own for each worker")
-    base_currency: str = Field(default=DEFAULT_BASE, pattern="^[A-Z]{3}$")
-    rates: dict[str, dict[str, float]] = Field(default_factory=lambda: {d: dict(r) for d, r in DEFAULT_RATES.items()})
+    base_currency: str = Field(default=DEFAULT_BASE, pattern="^[A-Z]{3}$", description="all amounts are summed in it")
+    rates: dict[str, dict[str, float]] = Field(
+        default_factory=lambda: {d: dict(r) for d, r in DEFAULT_RATES.items()},
+        description="what a unit of each currency is worth, by the date from which it holds",
+    )
     features: File | None = Field(default=None, description="a definitions file; default: the shop's own features")
     rules: File | None = Field(default=None, description="a TOML file of rules; default: the shop's own rules")
     model: File | None = Field(
