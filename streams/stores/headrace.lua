@@ -24,7 +24,6 @@ local FORMAT = 1 -- of the records
 local UNKNOWN, POSITION, OPEN, REBIND = 0, 1, 2, 3 -- replies of begin
 local AT, APPLIED = 0, 1 -- replies of apply, with REBIND
 
-local DAY_US = 86400000000
 local MOST_ARGUMENTS = 4000 -- Lua unpacks fewer than 8000 values at once
 local STAMP = 8 -- bytes
 local NUMBER = '' -- field of {n}:at; a partition's is never empty
@@ -194,7 +193,8 @@ local function read_bags(keys)
   return bags or {}
 end
 
--- Time to live by group: `ttls` is `;GROUP=MS;GROUP=MS;*=MS`, looked up only where a bag is new or a day old.
+-- Time to live by group: `ttls` is `US;GROUP=MS;GROUP=MS;*=MS`, looked up only where a bag is new or was last touched in
+-- an earlier stretch of `US`: at most a day, and at most what a bag outlives its windows by.
 local function lives(ttls)
   local of_group = {}
   return function(key)
@@ -233,7 +233,9 @@ end
 -- Appends to each bag its part of `payload`, stamped; returns the keys that were only read.
 local function append(keys, bags, number, ttls, usual, odd, payload)
   local call, sub, peek = redis.call, string.sub, struct.unpack
-  local stamp, day_ago, ttl_of = struct.pack('>I8', number), number - DAY_US, lives(ttls)
+  local stamp, ttl_of, floor = struct.pack('>I8', number), lives(ttls), math.floor
+  local stretch_us = tonumber(string.match(ttls, '^%d+'))
+  local today = floor(number / stretch_us)
   local lengths, sizes = odd_ones(odd)
   local only_read, at = {}, 1
   for i = 1, #bags do
@@ -248,7 +250,7 @@ local function append(keys, bags, number, ttls, usual, odd, payload)
         call('APPEND', key, entries)
         local tail = #bag - size - STAMP
         local touched = tail >= 0 and peek('>I8', bag, tail + 1) or 0 -- noise where the bag ends with a tile: then renewed
-        if touched < day_ago or touched >= number then
+        if floor(touched / stretch_us) ~= today then
           call('PEXPIRE', key, ttl_of(key))
         end
       else

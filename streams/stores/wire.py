@@ -40,6 +40,8 @@ LIBRARY = "headrace_1"
 UNKNOWN, POSITION, OPEN, REBIND = 0, 1, 2, 3  # replies of begin; headrace.lua has the same
 AT, APPLIED = 0, 1  # replies of apply, with REBIND
 
+DAY_US = 86_400_000_000
+
 EXCEPTION = struct.Struct("<qB")  # offset, verdict
 ODD = struct.Struct("<III")  # index, bytes, bytes an entry
 
@@ -117,8 +119,12 @@ def ids_reply(reply: Reply) -> IdLog | None:
 
 
 def ttl_table(default_ms: int, by_group: Mapping[str, int]) -> str:
-    """`;GROUP=MS;...;*=MS`, what the store looks a new bag's time to live up in."""
-    return "".join(f";{group}={ttl_ms}" for group, ttl_ms in by_group.items()) + f";*={default_ms}"
+    """`US;GROUP=MS;...;*=MS`: what the store looks a bag's time to live up in, and how often it is renewed.
+
+    A day, or half of the shortest life where that is less: a bag in use never ends before what its windows may read.
+    """
+    stretch_us = min(DAY_US, 500 * min([default_ms, *by_group.values()]))
+    return f"{stretch_us}" + "".join(f";{group}={ttl_ms}" for group, ttl_ms in by_group.items()) + f";*={default_ms}"
 
 
 def odd_ones(payloads: Sequence[bytes], sizes: Sequence[int]) -> tuple[int, bytes]:
