@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from streams.protocol.memory import MemoryStore
 from streams.protocol.ports import (
     LATE_ROWS,
     ApplyReply,
@@ -31,6 +30,7 @@ from streams.protocol.ports import (
     Unsaid,
 )
 from tests.simulation.log import Partition, Record
+from tests.simulation.stores import SteppedStore
 from tests.simulation.threads import STEP, instant
 from tests.simulation.work import Decision
 
@@ -62,9 +62,9 @@ class Weather:
 
 
 class StoreLink:
-    """`ports.Store` over the memory store."""
+    """`ports.Store` over a store whose calls never wait."""
 
-    def __init__(self, store: MemoryStore, weather: Weather, now: Callable[[], int]) -> None:
+    def __init__(self, store: SteppedStore, weather: Weather, now: Callable[[], int]) -> None:
         self._store, self._weather, self._now = store, weather, now
 
     @property

@@ -9,6 +9,7 @@ from streams.protocol.memory import Held, Home, MemoryStore, Shard
 from streams.protocol.ports import BeginReply, Proposal, Standing, Swap, Tp
 from streams.protocol.safety import MUTATIONS as CHAOS
 from streams.protocol.safety import SAFE, Safety
+from tests.simulation.stores import Make
 
 
 class NoFrom(MemoryStore):
@@ -90,7 +91,7 @@ class IdsTrimmedAtOnce(MemoryStore):
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    store: type[MemoryStore] = MemoryStore
+    store: Make = MemoryStore
     safety: Safety = SAFE
     fence_first: bool = True  # exactly-once: init_transactions before the committed offset is read
 

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from streams.protocol.driver import Driver, Pace
-from streams.protocol.memory import Shard
 from streams.protocol.observer import Silent
-from streams.protocol.ports import Limits, SinkDown, Stop, StoreDown, Swap, Tp, Work
+from streams.protocol.ports import Limits, ShardCall, SinkDown, Stop, StoreDown, Swap, Tp, Work
 from streams.protocol.rebase import rebase
 from streams.protocol.rebuild import Rebuild
 from tests.simulation.links import Published, SinkLink, SourceLink, StoreLink, Weather
 from tests.simulation.log import KEYS, START_MS, Partition, Record
 from tests.simulation.mutations import Mutation
-from tests.simulation.threads import STEP, Process, Thread
+from tests.simulation.stores import Moment
+from tests.simulation.threads import STEP, Process, Thread, instant
 from tests.simulation.work import Decision, SimWork, shard_of, squeeze
 
 STEP_US = 1000
@@ -79,7 +79,9 @@ class Duty:
 
 
 class World:
-    def __init__(self, rng: random.Random, mutation: Mutation, limits: Limits, *, remakes: bool) -> None:
+    def __init__(
+        self, rng: random.Random, mutation: Mutation, limits: Limits, *, remakes: bool, shards: int | None = None
+    ) -> None:
         self.rng, self.mutation, self.limits, self.remakes = rng, mutation, limits, remakes
         self.exactly_once = rng.random() < 0.4
         self.rolls_back = rng.random() < 0.6
@@ -88,7 +90,8 @@ class World:
         self.counts = Counts()
         self.rolled_back = False
         self.two_owners: set[Tp] = set()  # around a rollback
-        self.store = mutation.store(rng.choice((1, 2, 3, 3)), self.time_us, limits)
+        few = rng.choice((1, 2, 3, 3))
+        self.store = mutation.store(shards or few, self.time_us, limits)
         self.weather = Weather(rng)
         self.partitions = [
             Partition(Tp(topic, number, f"{topic}-a"), i, scored, limits, start=rng.choice((0, 0, 7)))
@@ -96,7 +99,7 @@ class World:
         ]
         self.past: list[Partition] = []
         self.published: dict[Tp, Published] = {p.tp: Published() for p in self.partitions}
-        self.snapshots: list[tuple[Shard, ...]] = [self.store.snapshot()]
+        self.snapshots: list[Moment] = [self.store.snapshot()]
         self.processes = [Process(f"w{i}") for i in range(rng.choice((2, 3)))]
         self.operator = Process("operator")
         self.compactor = Process("compactor")
@@ -104,7 +107,8 @@ class World:
         self.duties: list[Duty] = []
         self.ids: list[int] = []
         self.most = rng.choice((2, 4, 8))
-        self.pace = Pace(rng.choice((0.1, 0.3, 3600.0)), chunk=rng.choice((2, 5, 50)), backoff_s=0.002)
+        stall_s = rng.choice((0.1, 0.3, 3600.0)) * max(1, self.store.shards // 3)  # else a call to many shards is one
+        self.pace = Pace(stall_s, chunk=rng.choice((2, 5, 50)), backoff_s=0.002)
 
     def time_us(self) -> int:
         return START_MS * 1000 + self.now * STEP_US
@@ -322,7 +326,8 @@ class World:
                 await STEP
             key = self.rng.choice(KEYS)
             shard = shard_of(key, self.store.shards)
-            squeezed = squeeze(self.store.shard(shard).bags.get(key, b""), 2**63, self.rng)
+            ((bag,),) = instant(self.store.read([ShardCall(shard, [key], [b""], [0])]))
+            squeezed = squeeze(bag or b"", 2**63, self.rng)
             for _ in range(self.rng.randint(0, 60)):
                 await STEP
             if squeezed is not None:
@@ -356,11 +361,10 @@ class World:
         return not open_ and set(positions) == {partition.end}
 
     def _standing(self, partition: Partition) -> tuple[list[int], bool]:
-        key = (partition.tp.topic, partition.tp.partition)
         home = self.store.home(partition.tp)
         if home is None or home.topic_id != partition.tp.topic_id:
             return [], True
-        held = [self.store.shard(shard).held.get(key) for shard in range(self.store.shards)]
+        held = instant(self.store.where(partition.tp))
         positions = [h.position if h is not None and h.topic_id == partition.tp.topic_id else -1 for h in held]
         return [home.position, *positions], home.open is not None
 
@@ -392,8 +396,8 @@ class World:
         self.snapshots = [self.store.snapshot()] * 2
 
 
-def build(rng: random.Random, mutation: Mutation) -> World:
-    """A world of this seed's choosing."""
+def build(rng: random.Random, mutation: Mutation, shards: int | None = None) -> World:
+    """A world of this seed's choosing, but for the shards where they are given."""
     remakes = rng.random() < 0.25
     limits = Limits(
         dedup_offsets=rng.choice((6, 15, 1000)),
@@ -402,7 +406,7 @@ def build(rng: random.Random, mutation: Mutation) -> World:
         future_ms=5_000_000,
         verdict_offsets=10_000 if remakes else rng.choice((12, 10_000, 10_000)),
     )
-    world = World(rng, mutation, limits, remakes=remakes)
+    world = World(rng, mutation, limits, remakes=remakes, shards=shards)
     for partition in world.partitions:
         partition.grow(rng, world.ids, rng.randint(5, 20))
     return world
