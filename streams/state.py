@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
-from typing import NoReturn
 
 import orjson
 
@@ -154,26 +153,26 @@ class _Place:
         return facts[name]
 
     async def nobody_works(self) -> None:
-        """Raises Stop while the group has members; one that ended a moment ago is waited for."""
+        """Raises Stop while a worker is alive; one that ended a moment ago is waited for."""
         until = time.monotonic() + LEAVES_WITHIN_S
-        while members := await members_of(self.settings):
+        while alive := await self._alive():
             if time.monotonic() > until:
-                self._refuse(members)
+                raise Stop(
+                    f"group {self.settings.kafka.group} has workers alive ({alive}): stop them first; one that was "
+                    "killed leaves the group when its session is over"
+                )
             await asyncio.sleep(LOOK_S)
 
-    def _refuse(self, members: Sequence[str]) -> NoReturn:
-        raise Stop(
-            f"group {self.settings.kafka.group} has {len(members)} workers alive ({', '.join(members)}): stop them "
-            "first; one that was killed leaves the group when its session is over"
-        )
-
-
-async def members_of(settings: Settings) -> list[str]:
-    """The client ids of the workers that the broker counts as alive."""
-    async with Cluster(settings.kafka).admin() as admin_client:
-        (reply,) = await admin_client.describe_consumer_groups([settings.kafka.group])
-    groups = reply.to_object()["groups"]
-    return sorted(str(member["client_id"]) for group in groups for member in group["members"])
+    async def _alive(self) -> str:
+        """Who works, in words; empty where nobody does. The embedded broker lists the dead for ever: ask the store."""
+        cluster = Cluster(self.settings.kafka)
+        if await cluster.embedded():
+            connections = await admin.others(self.store)
+            return f"{connections} connections to the store" if connections else ""
+        async with cluster.admin() as client:
+            (reply,) = await client.describe_consumer_groups([self.settings.kafka.group])
+        groups = reply.to_object()["groups"]
+        return ", ".join(sorted(str(member["client_id"]) for group in groups for member in group["members"]))
 
 
 @dataclass(frozen=True, slots=True)

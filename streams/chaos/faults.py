@@ -1,6 +1,6 @@
 """Makes one fault after the other happen, each while there is work, and notes what it met.
 
-Before each, a burst of events is sent, and what is hit is hit while it works on that. Every other kill waits for a
+Before each, a burst of events is sent, and what is hit is hit while it works on that. Two kills of three wait for a
 decision of the victim to appear in `fraud`: then outputs are out, and the range cannot be closed yet. Right after a
 kill home is asked for the victim's open ranges: the survivors have not noticed yet, so what is open is what the dead
 one left.
@@ -21,7 +21,8 @@ from streams.chaos.watch import Partition, StuckError, Watch, held_by, until
 
 AIM_WITHIN_S = 3.0
 RANDOM_DELAY_S = 0.1
-BETWEEN_S = 0.5
+BETWEEN_S = 0.6  # more than standstill.AFTER_MS
+AT_RANDOM = 3  # every third kill comes at any moment
 BROKER_STOP_S, STORE_STOP_S = 10.0, 5.0
 SESSIONS_STOPPED = 3
 SUPERVISE_S = 0.2
@@ -122,7 +123,7 @@ class Faults:
     async def _kill_worker(self) -> Happened:
         victim, mine = await self._victim()
         kills = sum(one.kind is Kind.WORKER_KILL for one in self.happened)
-        await self._while_at_work(self._begun if kills % 2 else self._published, mine)
+        await self._while_at_work(self._begun if kills % AT_RANDOM == AT_RANDOM - 1 else self._published, mine)
         happened = Happened(Kind.WORKER_KILL, _now_ms(), hit=mine, others=frozenset(self.watch.partitions) - mine)
         victim.kill()
         victim.start()

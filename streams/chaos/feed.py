@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Protocol
 
 from streams.data.record import Record
-from streams.data.sender import Sender
 
 AT_ONCE = 2000
 TICK_S = 0.05
+
+
+class Sender(Protocol):
+    """What is asked of streams/data/sender.py."""
+
+    async def send(self, records: Sequence[Record]) -> None: ...
+    async def dispatch(self) -> None: ...
+    async def flush(self) -> None: ...
 
 
 class Feed:
@@ -28,11 +36,8 @@ class Feed:
         self.exhausted = False
 
     async def burst(self, events: int) -> None:
-        """Sends so many at once."""
-        left = events
-        while left > 0 and not self.exhausted:
-            await self._send(min(left, AT_ONCE))
-            left -= AT_ONCE
+        """Sends so many at once: a batch or two for each partition, so that ranges are as large as they may be."""
+        await self._send(events)
         async with self._turn:
             await self._sender.flush()
 

@@ -126,7 +126,15 @@ def start_kafka(
     }
     properties = children.folder / "server.properties"
     properties.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
-    formatting = ["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", properties, *format_with]
+    formatting: list[str | Path] = [
+        "kafka.tools.StorageTool",
+        "format",
+        "-t",
+        CLUSTER_ID,
+        "-c",
+        properties,
+        *format_with,
+    ]
     formatter = children.start("kafka-format", [*_java(libs), *formatting])
     if formatter.wait(START_S) != 0:
         raise StartError(f"Apache Kafka's storage could not be formatted:\n{formatter.last_words()}")

@@ -19,7 +19,7 @@ from streams.chaos.watch import Partition
 from streams.transport.log import LogReader
 
 FED = ("orders", "clickstream", "cart")  # labels are too few to tell a standstill by
-AFTER_MS = 1_000  # how long after a fault is over, or after the hit ones move again, one goes on looking
+AFTER_MS = 500  # how long after a fault is over, or after the hit ones move again, one goes on looking
 
 Moves = Mapping[Partition, Sequence[int]]  # when each partition had a range published, epoch ms
 
@@ -68,13 +68,13 @@ def stood_still_ms(one: Happened, moves: Moves) -> int | None:
 
 
 def silence_of_others_ms(one: Happened, moves: Moves) -> int | None:
-    """The longest time without a row of any one partition of the other workers, around the fault."""
+    """The longest time without a row of any one partition of the other workers, while the hit ones stood still."""
     stood = stood_still_ms(one, moves)
     if stood is None:
         return None
     start, end = one.at_ms, one.at_ms + stood + AFTER_MS
-    gaps = [gap for key in one.others if key in moves for gap in _gaps(moves[key], start, end)]
-    return max(gaps, default=None)
+    seen = [[*(at for at in moves[key] if at < end), end] for key in one.others if key in moves]
+    return max((gap for times in seen for gap in _gaps(times, start, end)), default=None)
 
 
 def _gaps(times: Sequence[int], start: int, end: int) -> list[int]:

@@ -79,6 +79,15 @@ async def _fullness(nodes: Nodes, node: Node) -> Fullness:
     )
 
 
+async def others(store: ValkeyStore) -> int:
+    """How many connections of Headrace processes the busiest server has beside the one that asks.
+
+    To be asked while this process does nothing else with the store: it then has one connection to each server.
+    """
+    told = [await store.nodes.ask(node, "CLIENT", "LIST") for node in await store.nodes.primaries()]
+    return max(sum(b" name=headrace " in line for line in lines.splitlines()) - 1 for lines in told)
+
+
 async def scan(store: ValkeyStore) -> AsyncIterator[list[bytes]]:
     """The keys of the state space, a thousand or so at a time; strangers' keys are left out, a key may come twice."""
     for node in await store.nodes.primaries():
