@@ -25,6 +25,7 @@ from streams.protocol.ports import Stop
 DEFAULT = Path(rules.__file__).parent / "default"
 DEFAULT_RULES = DEFAULT / "rules.toml"
 MODEL_FILES = ("model.json", "manifest.json")
+VERSION = 1  # of the content that the store keeps; a reader refuses what is newer
 
 
 class BadConfigurationError(ValueError):
@@ -38,6 +39,11 @@ class Content(msgspec.Struct, frozen=True):
     model: dict[str, str]
     features: str  # the vector's hash
     words: dict[str, str] = {}  # what reasons call the model's features
+    version: int = VERSION
+
+
+class _Versioned(msgspec.Struct):
+    version: int = VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,15 @@ def from_files(definitions: Definitions, rules_file: Path | None, model_folder: 
 
 
 def from_content(content: bytes, definitions: Definitions) -> Configuration:
-    """A configuration as the store keeps it; raises BadConfigurationError where this worker computes other features."""
+    """A configuration as the store keeps it; raises BadConfigurationError where a newer worker wrote it, or where this
+    one computes other features.
+    """
+    version = msgspec.json.decode(content, type=_Versioned).version
+    if version > VERSION:
+        raise BadConfigurationError(
+            f"its content has version {version} and this worker reads up to {VERSION}: upgrade this worker, "
+            "or let one that is newer finish the range"
+        )
     kept = msgspec.json.decode(content, type=Content)
     if kept.features != definitions.vector.hash:
         raise BadConfigurationError(

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from streams.protocol.ports import Exceptions, Facts, IdLog, Ints, Limits, Proposal, Verdict
+from streams.protocol.ports import Exceptions, Facts, IdLog, Ints, Limits, Proposal, Stop, Verdict
 
 ENTRY = np.dtype([("id", "<u8"), ("offset", "<i8"), ("payload", "<u4"), ("clock_s", "<u4")])
 """One fresh id of the id log: 24 bytes. A blob is HEADER and the entries of one range, in offset order."""
@@ -48,7 +48,7 @@ def decode_ids(blobs: Iterable[bytes]) -> Entries:
 
 def _decoded(blob: bytes) -> Entries:
     if blob[0] > VERSION:
-        raise ValueError(f"id log version {blob[0]}: this reader knows up to {VERSION}; upgrade the worker")
+        raise Stop(f"the id log has version {blob[0]} and this worker reads up to {VERSION}: upgrade this worker")
     return np.frombuffer(blob, ENTRY, offset=len(HEADER))
 
 

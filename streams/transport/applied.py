@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
-from schemas.decisions import APPLIED_VERSION, AppliedRow, decode_applied, encode
+from schemas.decisions import APPLIED_VERSION, AppliedRow, NewerVersionError, decode_applied, encode
 from schemas.topics import applied_partition
-from streams.protocol.ports import LATE_ROWS, Row, Tp, Verdict
+from streams.protocol.ports import LATE_ROWS, Row, Stop, Tp, Verdict
 from streams.transport.log import LogReader
 from streams.transport.output import Output
 
@@ -92,8 +92,11 @@ def encode_row(row: Row) -> bytes:
 
 
 def decode_row(value: bytes) -> Row:
-    """Raises NewerVersionError where a newer Headrace wrote it."""
-    row = decode_applied(value)
+    """Raises Stop where a newer Headrace wrote it."""
+    try:
+        row = decode_applied(value)
+    except NewerVersionError as error:
+        raise Stop(str(error)) from error
     exceptions = {offset: _BY_NAME[name] for name, offsets in row.exceptions.items() for offset in offsets}
     return Row(
         row.topic,

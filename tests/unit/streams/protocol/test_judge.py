@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streams.protocol.judge import HEADER, VERSION, Judge, before_every_offset, decode_ids
 from streams.protocol.memory import MemoryStore
-from streams.protocol.ports import Facts, IdLog, Limits, Open, Tp, Verdict
+from streams.protocol.ports import Facts, IdLog, Limits, Open, Stop, Tp, Verdict
 from tests.simulation.log import Partition
 from tests.simulation.threads import instant
 from tests.simulation.work import SimWork
@@ -140,7 +140,7 @@ def test_ids_that_want_the_same_slot_are_all_found() -> None:
 
 
 def test_an_id_log_of_a_newer_version_is_refused() -> None:
-    with pytest.raises(ValueError, match="upgrade the worker"):
+    with pytest.raises(Stop, match="has version 2 and this worker reads up to 1: upgrade this worker"):
         decode_ids([bytes([VERSION + 1]) + HEADER[1:]])
 
 
