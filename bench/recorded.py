@@ -158,7 +158,7 @@ def judged(outputs: Sequence[Out], data: Path) -> dict[str, Any]:
         "frauds": int(test.fraud.sum()),
         **{name: metric.as_json() for name, metric in found.items()},
         "model": f"{model.manifest.name} {model.manifest.version}" if model else None,
-        "offline": model.manifest.metrics if model else None,
+        "offline": {name: model.manifest.metrics.get(name) for name in found} if model else None,
         "published_logistic_regression_of_the_book": handbook.PUBLISHED,
     }
 
@@ -171,21 +171,23 @@ def run(recording: Recording, data: Path, *, kafka: bool) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="replays recorded data through workers and judges what came out")
-    parser.add_argument("names", nargs="*", choices=[*RECORDINGS, []], default=list(RECORDINGS))
+    parser.add_argument("names", nargs="*", metavar="NAME", default=list(RECORDINGS), help=" or ".join(RECORDINGS))
     parser.add_argument("--data", type=Path, default=load().data)
     parser.add_argument("--kafka", action="store_true", help="Apache Kafka in place of the embedded broker")
     parser.add_argument("--no-figure", action="store_true")
     arguments = parser.parse_args()
     if arguments.data is None:
         sys.exit("no data: give the folder of data sets with --data DIR or HEADRACE_DATA")
+    if unknown := set(arguments.names) - RECORDINGS.keys():
+        sys.exit(f"no such recording: {', '.join(sorted(unknown))}: want {' or '.join(RECORDINGS)}")
     for name in arguments.names:
         recording = RECORDINGS[name]
         result = run(recording, arguments.data, kafka=arguments.kafka)
         print(result)
         if not arguments.no_figure:
-            holds = bool(result["audit"]["holds"])
+            holds = bool(result["audit"]["holds"]) and not result["workers_that_died"]
             path = figure.write(
-                f"recorded-{name}",
+                f"recorded-{name}{'-kafka' if arguments.kafka else ''}",
                 value=result,
                 target="the audit holds: every event of the set is accounted for, every order decided once",
                 command=f"python -m bench.recorded --data DIR{' --kafka' if arguments.kafka else ''} {name}",
