@@ -120,6 +120,8 @@ def summary(board: Board, seconds: float, first_decision_s: float | None) -> lis
     latency = board.latency_ms()
     if first_decision_s is not None:
         lines.append(f"The first decision came {first_decision_s:.1f} s after the start.")
+    else:
+        lines.append("No decision came: the worker was still starting. Give it longer (--seconds).")
     if latency is not None:
         lines.append(f"From order to decision: {latency[0]:.0f} ms, 99 % within {latency[1]:.0f} ms.")
     lines += _outcomes(board)

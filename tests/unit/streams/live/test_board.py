@@ -166,6 +166,10 @@ def test_the_picture_shows_counts_and_alerts() -> None:
     assert all(word in shown for word in ("6 cards were tried", "127.0.0.1:9092", "worker 0 has ended", "dead letters"))
 
 
+def test_the_summary_of_a_run_that_was_too_short_says_so() -> None:
+    assert any("still starting" in line for line in summary(Board(), 3.0, None))
+
+
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30), (160, 50)])
 def test_the_picture_fits_its_terminal_and_cuts_no_short_reason(width: int, height: int) -> None:
     board = board_with(*map(str, range(100)))
