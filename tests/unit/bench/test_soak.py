@@ -9,7 +9,20 @@ import pytest
 import redis
 
 from bench import soak, soak_features
-from bench.soak import FLAT, POINTS, Run, Sample, VoidRunError, bags, judged, slope_percent, strangers, thinned, verdict
+from bench.soak import (
+    FLAT,
+    POINTS,
+    Run,
+    Sample,
+    VoidRunError,
+    bags,
+    judged,
+    slope_percent,
+    strangers,
+    thinned,
+    verdict,
+    warm_up,
+)
 from bench.soak_feed import ROTATE_MS, USERS, Shop
 from features.shop import shop_definitions
 from models import artefact
@@ -62,6 +75,11 @@ def test_every_series_has_slope_mean_and_range() -> None:
 def test_a_figure_keeps_some_points_of_a_long_run() -> None:
     points = thinned([sample(float(at)) for at in range(1200)])
     assert {len(column) for column in points.values()} == {POINTS}
+
+
+def test_the_warm_up_is_six_minutes_or_half_of_a_shorter_run() -> None:
+    assert warm_up(20 * 60) == 360
+    assert warm_up(8 * 60) == 240
 
 
 # ---- verdicts
