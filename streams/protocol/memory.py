@@ -276,8 +276,8 @@ class MemoryStore:
     def swap_one(self, swap: Swap) -> bool:
         """One bag's atomic step."""
         shard = self._shards[swap.shard]
-        bag = shard.bags.get(swap.key, b"")
-        if not self._same_prefix(bag, swap.prefix) or self._asked_again(shard, swap):
+        bag = shard.bags.get(swap.key)
+        if bag is None or not self._same_prefix(bag, swap.prefix) or self._asked_again(shard, swap):
             return False
         shard.bags[swap.key] = swap.replacement + bag[len(swap.prefix) :]
         return True

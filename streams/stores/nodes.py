@@ -47,6 +47,10 @@ class NoLibrary(Down):
     """The server does not know our functions: it is new, or came back empty. They are loaded before the next call."""
 
 
+class Reconnected(Down):
+    """A connection was lost since the last preparation: the server may have come back with less. Nothing was sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """Where the store is and how to get in."""
@@ -95,6 +99,7 @@ class Node:
     def __init__(self, access: Access, host: str | None = None, port: int | None = None) -> None:
         self._pool = access.pool(host, port)
         self._idle: list[Link] = []
+        self.lost = False  # a connection, since somebody last asked what the server has
         kwargs = self._pool.connection_kwargs
         self.host = str(kwargs.get("host", "localhost"))
         self.name = str(kwargs["path"]) if "path" in kwargs else f"{self.host}:{kwargs.get('port', 6379)}"
@@ -106,6 +111,7 @@ class Node:
         try:
             yield link
         except BaseException:
+            self.lost = True
             await link.disconnect(nowait=True)
             raise
         self._idle.append(link)
@@ -115,6 +121,7 @@ class Node:
             link = self._idle.pop()
             if link.is_connected and not await link.can_read():  # readable while idle: the server has closed it
                 return link
+            self.lost = True
             await link.disconnect(nowait=True)
         made: Link = self._pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py has no type for it
         await made.connect()
@@ -142,6 +149,11 @@ class Nodes:
         async with self.guarded():
             await self._look()
         return list(dict.fromkeys(self._primaries))
+
+    def trust(self) -> None:
+        """Whatever connections were lost: what the servers have is asked for now."""
+        for node in self._known.values():
+            node.lost = False
 
     async def trip(self, calls: Sequence[tuple[int, bytes]]) -> list[Reply]:
         """Sends each (shard, call) to its server, all at once; replies in the order of `calls`."""
@@ -236,6 +248,8 @@ async def _exchange(calls: Sequence[tuple[int, bytes]], owners: Sequence[Node]) 
     replies: list[Reply] = [None] * len(calls)
     async with contextlib.AsyncExitStack() as stack:
         links = {node: await stack.enter_async_context(node.link()) for node in places}
+        if lost := [node.name for node in places if node.lost]:
+            raise Reconnected("unreachable", f"the store at {lost[0]} closed a connection")
         for node, link in links.items():
             await link.send_packed_command([calls[place][1] for place in places[node]], check_health=False)
         for node, link in links.items():

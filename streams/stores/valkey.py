@@ -1,8 +1,8 @@
 """The store of the protocol on Valkey 8+ or Redis 7.2+, one server or a cluster.
 
 Each call of `streams.protocol.ports.Store` is one function call of headrace.lua per shard named, all of them in one
-round trip; what each does is told there and in docs/protocol.md. Before the first call, and again after a server came
-back empty, `prepare` checks the server, loads the functions and compares the constants of the state space.
+round trip; what each does is told there and in docs/protocol.md. Before the first call, and again after a connection
+was lost, `prepare` checks the server, loads the functions and compares the constants of the state space.
 Raises StoreDown where waiting may help, and Stop where it cannot. The price: bench/store.py.
 """
 
@@ -25,7 +25,7 @@ from streams.protocol.ports import (
     Unsaid,
 )
 from streams.stores import keys, prepare, wire
-from streams.stores.nodes import Access, Down, Nodes, NoLibrary
+from streams.stores.nodes import Access, Down, Nodes, NoLibrary, Reconnected
 from streams.stores.wire import Reply
 
 AFRESH = frozenset({"unreachable", "cluster"})  # after these another server may answer, or the same one emptied
@@ -77,6 +77,8 @@ class ValkeyStore:
 
     async def prepare(self) -> None:
         """Checks the servers, loads the functions, agrees the constants. Raises Stop where one of them does not fit."""
+        self._prepared = False
+        self.nodes.trust()
         await prepare.check_servers(self.nodes)
         await prepare.load_library(self.nodes)
         await prepare.agree(self.nodes, self._constants, self._shards)
@@ -95,7 +97,11 @@ class ValkeyStore:
             if not self._prepared:
                 await self.prepare()
             self._on_trip(name)
-            return await self.nodes.trip(calls)
+            try:
+                return await self.nodes.trip(calls)
+            except Reconnected:
+                await self.prepare()
+                return await self.nodes.trip(calls)
         except Down as down:
             if isinstance(down, NoLibrary) or down.kind in AFRESH:
                 self._prepared = False

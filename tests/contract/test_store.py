@@ -331,6 +331,11 @@ async def test_a_swap_of_another_prefix_is_refused(store: Store) -> None:
     assert await bag(store, call(user_a=b"")) == stamped(one.number, 1)
 
 
+async def test_a_bag_that_is_not_there_is_not_made_by_a_swap(store: Store) -> None:
+    assert await store.swap([swap_all(b"", 0), swap_all(stamped(1, 1), 1)]) == 0
+    assert await bag(store, call(user_a=b"")) is None
+
+
 async def test_entries_of_a_range_that_may_be_asked_for_again_are_not_compacted(store: Store) -> None:
     one = await applied(store, 0, 4, call(user_a=A))
     other = await applied(store, 0, 4, call(user_a=B), tp=CLICKS)

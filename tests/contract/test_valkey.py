@@ -103,6 +103,15 @@ async def test_only_the_closed_list_of_keys_has_no_life_span(real: ValkeyStore, 
     assert len(found) > len(endless) >= SHARDS + 4  # spaces; at, home, ids, verdicts
 
 
+async def test_numbers_go_on_one_by_one_where_the_clock_steps_back(real: ValkeyStore, client: Client) -> None:
+    ahead = (await applied(real, 0, 4, call(user_a=A))).number + 3_600_000_000
+    client.hset("{0}:at", "", str(ahead))  # given by a clock that was an hour ahead
+    numbers = [(await applied(real, first, first + 4, call(user_a=A))).number for first in (5, 10)]
+    assert numbers == [ahead + 1, ahead + 2]
+    assert (await bag(real, call(user_a=b"")) or b"")[40:] == b"".join(stamped(number, 1) for number in numbers)
+    assert client.hget("{0}:at", "") == str(ahead + 2).encode()
+
+
 async def test_a_number_is_not_given_again_by_a_store_that_lost_its_tail(real: ValkeyStore, client: Client) -> None:
     earlier = await applied(real, 0, 4, call(user_a=A))
     before = client.dump("{0}:at")
