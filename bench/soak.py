@@ -4,10 +4,10 @@
 
 A real `headrace worker` runs the shop in fast motion (soak_features.py) on Apache Kafka or, with `--embedded`, on the
 embedded broker. Once a second: resident memory of worker and store, number of keys, number of series on a real scrape.
-The first six minutes, or half of a shorter run, are warm-up: Kafka's clients ask for the cluster's map again after five.
-Of the rest, the slope of a straight line, over its length and in per cent of the mean, must be under 1 for each of
-them, up or down. Then the keys: none without a time to live but those of the closed list;
-and once the feed has stopped and the longest life has passed, no bag is left.
+The first six minutes, or half of a shorter run, are warm-up: Kafka's clients ask for the cluster's map again after
+five. Of the rest, the slope of a straight line, over its length and in per cent of the mean, must be under 1 for each
+of them, up or down. Then the keys: none without a time to live but those of the closed list; and once the feed has
+stopped and the longest life has passed, no bag is left.
 
 Exit 0: it holds; 1: it does not; 2: it could not run, or the worker did not keep up, so that nothing is proved. The
 price: whoever else loads the machine is in the store's resident memory too, through what the kernel takes back.

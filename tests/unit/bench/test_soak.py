@@ -91,7 +91,7 @@ def test_flat_holds() -> None:
 
 @pytest.mark.parametrize("direction", [1, -1])
 def test_what_rises_or_falls_does_not_hold(direction: int) -> None:
-    rising = [sample(float(at), worker_mb=100 + direction * at / 50) for at in range(100)]
+    rising = [sample(float(at), worker_mb=100 + direction * at / 20) for at in range(100)]
     assert verdict(run(rising), 1000)["value"]["holds"] is False
 
 
