@@ -7,7 +7,7 @@ store, with the output topics made anew.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -21,8 +21,10 @@ from streams.chaos.watch import Partition, Watch
 from streams.state import canonical_lines
 from streams.stores.valkey import ValkeyStore
 from streams.transport.log import LogReader
+from streams.transport.records import Record
 
 DIFFERENCES = 5  # that are named
+USER = "user_"  # columns that depend on one partition of one topic alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +104,75 @@ async def _orders_of(reader: LogReader, orders: Sequence[Partition], entities: S
     """An order that mentions each entity."""
     wanted = {entity: orjson.dumps(entity) for entity in entities}
     found: dict[str, str] = {}
-    for topic, number in orders:
-        start, end = await reader.bounds(topic, number)
-        while start < end and len(found) < len(wanted):
-            chunk = await reader.fetch(topic, number, start)
-            if chunk.position <= start:
-                break
-            start = chunk.position
-            for record in chunk.records:
-                for entity, quoted in wanted.items():
-                    if entity not in found and quoted in (record.value or b""):
-                        found[entity] = order_id(record.value)
+    for topic, number in orders if wanted else ():
+        async for record in whole_log(reader, topic, number):
+            for entity, quoted in wanted.items():
+                if entity not in found and quoted in (record.value or b""):
+                    found[entity] = order_id(record.value)
+    return found
+
+
+async def whole_log(reader: LogReader, topic: str, partition: int) -> AsyncIterator[Record]:
+    """Every committed record of a partition."""
+    position, end = await reader.bounds(topic, partition)
+    while position < end:
+        chunk = await reader.fetch(topic, partition, position)
+        if chunk.position <= position:
+            return
+        position = chunk.position
+        for record in chunk.records:
+            yield record
+
+
+class _Vector(msgspec.Struct):
+    """What is read of a record of `decisions`."""
+
+    decision_id: str
+    order_id: str
+    vector: list[float]
+    recovered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """What the orders' vectors say of their users, by decision id: it depends on the user's own partition alone, so it
+    is the same in every pass, however partitions and topics interleave. `odd` are orders told in two ways.
+    """
+
+    by_decision: Mapping[str, int]  # hash of the user's columns
+    odd: Sequence[str]
+
+
+async def user_vectors(reader: LogReader, definitions: Definitions, partitions: int) -> Vectors:
+    """Reads `decisions` whole; what was made again after a loss does not count."""
+    columns = [place for place, name in enumerate(definitions.vector.names) if name.startswith(USER)]
+    decode = msgspec.json.Decoder(_Vector).decode
+    found: dict[str, int] = {}
+    odd: list[str] = []
+    for number in range(partitions if columns else 0):
+        async for record in whole_log(reader, "decisions", number):
+            one = decode(record.value or b"")
+            said = hash(tuple(one.vector[place] for place in columns))
+            if not one.recovered and found.setdefault(one.decision_id, said) != said:
+                odd.append(one.order_id)
+    return Vectors(found, odd)
+
+
+async def unlike(reader: LogReader, definitions: Definitions, partitions: int, dirty: Vectors) -> list[str]:
+    """Orders whose users look otherwise in the clean pass, which `decisions` holds now."""
+    clean = await user_vectors(reader, definitions, partitions)
+    wrong = {name for name, said in dirty.by_decision.items() if clean.by_decision.get(name, said) != said}
+    orders = [*dirty.odd, *await _order_ids(reader, partitions, wrong)]
+    return [f"order {order}: its user's columns differ from the clean pass's" for order in orders]
+
+
+async def _order_ids(reader: LogReader, partitions: int, decisions: Collection[str]) -> list[str]:
+    decode = msgspec.json.Decoder(_Vector).decode
+    found: list[str] = []
+    for number in range(partitions if decisions else 0):
+        async for record in whole_log(reader, "decisions", number):
+            one = decode(record.value or b"")
+            found += [one.order_id] if one.decision_id in decisions else []
     return found
 
 

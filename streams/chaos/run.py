@@ -92,6 +92,7 @@ class _Story:
     report: Report
     tell: Tell
     dump: check.Dump | None = None
+    vectors: check.Vectors | None = None
 
     @property
     def inputs(self) -> list[str]:
@@ -164,12 +165,14 @@ class _Story:
         report.void += _void(report, exactly_once=exactly_once)
         if not report.problems:
             self.dump = await check.write_dump(store, self.definitions, self.site.children.folder / "dirty.ndjson")
+            self.vectors = await check.user_vectors(self.reader, self.definitions, len(watch.numbers("orders")))
 
     # ---- without
 
     async def clean_pass(self) -> None:
         """One worker, an empty store, the same inputs."""
         assert self.dump is not None
+        assert self.vectors is not None
         self.tell(f"{self.dump.bags:,} records of state; now one clean pass")
         await self._outputs_anew()
         empty = start_store(self.site.children, free_port(), name="clean-store")
@@ -197,6 +200,7 @@ class _Story:
             _end([worker])
             clean = await check.write_dump(store, self.definitions, self.site.children.folder / "clean.ndjson")
         orders = [partition for partition in watch.partitions if partition[0] == "orders"]
+        self.report.problems += await check.unlike(self.reader, self.definitions, len(orders), self.vectors)
         self.report.problems += await check.differences(self.reader, orders, self.dump, clean)
         equal = clean.sha256 == self.dump.sha256
         self.report.state = {"bags": self.dump.bags, "sha256": self.dump.sha256, "clean": clean.sha256, "equal": equal}

@@ -49,6 +49,8 @@ from streams.protocol.pulse import Pulse
 from streams.protocol.safety import SAFE, Safety
 from streams.protocol.shards import EVERY_STAMP, Lost, Shards, Taken
 
+UNSENT_S = 0.1  # with `acked` off: how long a range is said to be published and is not, so that a kill will meet one
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -359,6 +361,7 @@ class Driver(Generic[R, P, O]):
     async def _publish(self, row: Row, outputs: O) -> None:
         if not self._safety.acked:
             await self._store.begin(self._tp, None, 0, None, row.last, row.config, b"", -1)
+            await self._sleep(UNSENT_S)
         if self._sink.exactly_once:
             await self._sink.transact(row, outputs, self._since)
             self._since = max(self._since, row.last + 1)
