@@ -37,6 +37,7 @@ from streams.protocol.safety import MUTATIONS, SAFE, Safety
 from streams.space import definitions_of, limits_of, open_store
 from streams.stores.valkey import ValkeyStore
 from streams.topology import attach, topics_of
+from streams.transport.admission import not_permitted
 from streams.transport.app import App, make_app
 from streams.transport.checks import check
 from streams.transport.consumer import Standing
@@ -79,7 +80,10 @@ def run_worker(settings: Settings, slot: int | None) -> int:
     except StalledError as stalled:
         log.critical("the worker stood still: %s", stalled)
         return BROKE
-    except Exception:
+    except Exception as error:
+        if why := not_permitted(error):  # a permission that was taken away while it ran
+            log.critical("the worker must stop: %s", why)
+            return MUST_STOP
         log.critical("the worker broke", exc_info=True)
         return BROKE
     return CLEAN
@@ -149,7 +153,7 @@ async def _run(settings: Settings, slot: int | None) -> None:
         stack.push_async_callback(reader.stop)
         profile = await _profile(settings, reader)
         inputs = [flow.topic for flow in definitions.flows]
-        await check(reader, profile, inputs, topics_of(definitions))
+        await check(reader, profile, inputs, topics_of(definitions), settings.kafka.group)
         facts = await reader.topics(topics_of(definitions))
         store = await _store(settings, definitions, metrics, stack)
         configurations = await _configurations(own, definitions, store, stack)

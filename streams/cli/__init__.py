@@ -124,11 +124,21 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _tell(error: Exception) -> int:
     if any(isinstance(error, kind) for kind in _expected()):
-        click.echo(f"Error: {str(error) or type(error).__name__}", err=True)
+        click.echo(f"Error: {_wording(error)}", err=True)
     else:
         traceback.print_exception(error)
         click.echo(f"Error: headrace has failed: {error!r}. This is a bug: please report the lines above.", err=True)
     return COULD_NOT_RUN
+
+
+def _wording(error: Exception) -> str:
+    """An error of a library in our words where we have them: those of a broker that does not permit it."""
+    if type(error).__module__ == "aiokafka.errors":
+        from streams.transport.admission import not_permitted
+
+        if why := not_permitted(error):
+            return why
+    return str(error) or type(error).__name__
 
 
 def _expected() -> list[type[BaseException]]:

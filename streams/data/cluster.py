@@ -19,7 +19,9 @@ from aiokafka.admin import AIOKafkaAdminClient  # type: ignore[import-untyped]
 from aiokafka.errors import KafkaConnectionError, KafkaError  # type: ignore[import-untyped]
 
 from schemas.settings import Kafka
+from streams.transport.admission import admitted, not_permitted
 from streams.transport.link import Link
+from streams.transport.log import LogReader
 from streams.transport.profile import EMBEDDED_CLUSTER
 
 BATCH_BYTES = 524_288
@@ -38,6 +40,7 @@ class Cluster:
 
     def __init__(self, kafka: Kafka) -> None:
         self.kafka = kafka
+        self._admitted = False
         self._embedded: bool | None = {"kafka": False, "embedded": True}.get(kafka.profile)
 
     @asynccontextmanager
@@ -107,6 +110,7 @@ class Cluster:
         present = await self.topics()
         for name in names:
             if name not in present:
+                await self._seen(name)
                 near = get_close_matches(name, present, 1)
                 hint = f"did you mean {near[0]}? " if near else ""
                 raise ClusterError(f"no topic {name!r} at {self.kafka.brokers}: {hint}(`headrace topics create`)")
@@ -133,6 +137,15 @@ class Cluster:
         async with self.consumer({}) as reader:
             return {tp: int(offset) for tp, offset in (await reader.beginning_offsets(list(tps))).items()}
 
+    async def _seen(self, name: str) -> None:
+        """Raises Stop for a topic that is there, or may be, and that we may not know of: it is in no list."""
+        if Link.of(self.kafka).secured:
+            reader = LogReader(Link.of(self.kafka))
+            try:
+                await reader.topics([name])
+            finally:
+                await reader.stop()
+
     def _options(self) -> dict[str, Any]:
         """aiokafka's connection options."""
         return {
@@ -142,13 +155,17 @@ class Cluster:
         }
 
     async def _started(self, client: Any) -> None:
+        if not self._admitted:
+            await admitted(Link.of(self.kafka))
+            self._admitted = True
         try:
             async with asyncio.timeout(START_S):
                 await client.start()
         except (KafkaConnectionError, TimeoutError) as error:
             raise ClusterError(
                 f"no Kafka broker answers at {self.kafka.brokers}: start one with `headrace up`, or name another with "
-                "HEADRACE_KAFKA__BROKERS"
+                "HEADRACE_KAFKA__BROKERS (and TLS or a login with HEADRACE_KAFKA__SECURITY_PROTOCOL)"
             ) from error
         except KafkaError as error:
-            raise ClusterError(f"the broker at {self.kafka.brokers} refuses us: {error!r}") from error
+            why = not_permitted(error) or f"{error!r}"
+            raise ClusterError(f"the broker at {self.kafka.brokers} refuses us: {why}") from error

@@ -20,6 +20,7 @@ from aiokafka.structs import RecordMetadata  # type: ignore[import-untyped]
 
 from schemas.ids import partitions_for
 from streams.data.record import Record
+from streams.transport.admission import not_permitted
 
 IN_FLIGHT = 16  # batches handed to the client and not acknowledged: at 512 KB each, 8 MB
 
@@ -141,4 +142,6 @@ def _add(filling: _Filling, record: Record) -> bool:
 
 
 def _failed(topic: str, partition: int, error: BaseException) -> SendError:
+    if why := not_permitted(error):
+        return SendError(f"{topic}/{partition}: {why}")
     return SendError(f"{topic}/{partition}: the broker did not take a batch: {error!r}; records before it are in")

@@ -21,6 +21,7 @@ from aiokafka.errors import KafkaError, for_code  # type: ignore[import-untyped]
 from schemas.settings import Settings
 from schemas.topics import DAY_MS, INPUTS, TOPICS, Topic, partitions_of, registry_of
 from streams.data.cluster import Cluster, ClusterError
+from streams.transport.admission import not_permitted
 
 ALREADY_EXISTS = 36  # Kafka's code: somebody else was faster
 CREATE_MS = 30_000
@@ -105,7 +106,9 @@ def _check(answer: Any, settings: Settings) -> None:
     """Raises ClusterError for the first topic refused; the client itself only hands the codes on."""
     for name, code, *message in answer.topic_errors:
         if code not in (0, ALREADY_EXISTS):
-            why = (message[0] if message else None) or for_code(code).description or for_code(code).__name__
+            error = for_code(code)
+            why = not_permitted(error(f"create {name}")) or (message[0] if message else None)
+            why = why or error.description or error.__name__
             raise ClusterError(f"topic {name} at {settings.kafka.brokers}: {why}")
 
 
@@ -113,7 +116,8 @@ async def _grow(admin: AIOKafkaAdminClient, counts: dict[str, NewPartitions], se
     try:
         await admin.create_partitions(counts, timeout_ms=CREATE_MS)
     except KafkaError as error:
-        raise ClusterError(f"{', '.join(counts)} at {settings.kafka.brokers} cannot grow: {error}") from error
+        why = not_permitted(error) or f"{error}"
+        raise ClusterError(f"{', '.join(counts)} at {settings.kafka.brokers} cannot grow: {why}") from error
 
 
 async def _seen(cluster: Cluster, names: set[str], wanted: Mapping[str, int]) -> dict[str, int]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,7 @@ HEALING = {  # first words of replies that waiting or a new look at the cluster 
     "LOADING": "loading", "BUSY": "busy", "MASTERDOWN": "cluster", "CLUSTERDOWN": "cluster", "MOVED": "cluster",
     "ASK": "cluster", "TRYAGAIN": "cluster",
 }  # fmt: skip
+REFUSED = ("CERT", "VERSION", "ALERT", "HANDSHAKE", "RECORD_LAYER", "PEM", "KEY")  # in OpenSSL's words: it stays so
 KINDS = frozenset({"unreachable", "timeout", *HEALING.values()})
 
 
@@ -73,6 +75,7 @@ class Access:
         if self.username or self.password:
             options |= {"username": self.username, "password": self.password}
         if urlsplit(self.url).scheme == "rediss":
+            options["ssl_password"] = ""  # else OpenSSL would ask the terminal for that of a locked key
             files = {"ssl_ca_certs": self.ca_file, "ssl_certfile": self.cert_file, "ssl_keyfile": self.key_file}
             options |= {name: str(file) for name, file in files.items() if file is not None}
         pool = ConnectionPool.from_url(self.url, **options)
@@ -283,12 +286,43 @@ def meaning(error: BaseException, server: str) -> Exception:
             f"the store at {server} does not permit it ({text}): "
             "grant the user the keys ~{* and the commands that docs/store.md lists"
         )
+    if (tls := _tls_fault(error)) is not None:
+        return Stop(f"the store at {server} {_untrusted(tls)}")
     if kind := HEALING.get(code):
         return Down(kind, f"the store at {server} answered {code}: {text}")
     if "Function not found" in text:
         return NoLibrary("loading", f"the store at {server} does not have our functions yet")
     if isinstance(error, TimeoutError | redis_errors.TimeoutError):
-        return Down("timeout", f"no answer from the store at {server} in time")
+        return Down(
+            "timeout", f"no answer from the store at {server} in time (HEADRACE_REDIS__URL, HEADRACE_REDIS__TIMEOUT_MS)"
+        )
     if isinstance(error, redis_errors.ConnectionError | OSError):
-        return Down("unreachable", f"the store at {server} cannot be reached: {text}")
+        return Down("unreachable", f"the store at {server} cannot be reached: {text} (HEADRACE_REDIS__URL)")
     return Stop(f"the store at {server} refused a call: {text.removeprefix('HEADRACE ')}")
+
+
+def _tls_fault(error: BaseException | None) -> ssl.SSLError | None:
+    """The refusal of TLS that the client wraps in a lost connection; not a connection that merely broke."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError) and any(word in _reason(error) for word in REFUSED):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _reason(error: ssl.SSLError) -> str:
+    """OpenSSL's word for it; absent where Python made the error."""
+    return getattr(error, "reason", None) or str(error)
+
+
+def _untrusted(error: ssl.SSLError) -> str:
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"cannot be reached by TLS ({_reason(error)}): set HEADRACE_REDIS__URL (rediss:// is TLS, redis:// "
+            "is not), HEADRACE_REDIS__CA_FILE, or HEADRACE_REDIS__CERT_FILE where it asks for a certificate of ours"
+        )
+    if "mismatch" in error.verify_message:
+        remedy = "name the store as its certificate does (HEADRACE_REDIS__URL)"
+    else:
+        remedy = "name the authority that signed it with HEADRACE_REDIS__CA_FILE"
+    return f"has a certificate that is not trusted ({error.verify_message.rstrip('.')}): {remedy}"

@@ -5,13 +5,17 @@ aiokafka ships no types; here is the boundary at which mypy is told so, and the 
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer  # type: ignore[import-untyped] # ships no types
 from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType  # type: ignore[import-untyped] # same
+from aiokafka.conn import create_conn  # type: ignore[import-untyped] # same
 from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult, PartitionRecords  # type: ignore[import-untyped] # same
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor  # type: ignore[import-untyped] # same
 from aiokafka.errors import (  # type: ignore[import-untyped] # same
+    AuthenticationFailedError,
     ClusterAuthorizationFailedError,
     CommitFailedError,
     ConsumerStoppedError,
     CorruptRecordException,
+    GroupAuthorizationFailedError,
+    IllegalSaslStateError,
     IllegalStateError,
     InvalidProducerEpoch,
     InvalidProducerIdMapping,
@@ -22,8 +26,11 @@ from aiokafka.errors import (  # type: ignore[import-untyped] # same
     NodeNotReadyError,
     ProducerClosed,
     ProducerFenced,
+    SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
     UnknownTopicOrPartitionError,
+    UnsupportedSaslMechanismError,
     for_code,
 )
 from aiokafka.helpers import create_ssl_context  # type: ignore[import-untyped] # same
@@ -34,13 +41,16 @@ from aiokafka.protocol.api import Request, RequestStruct, Response  # type: igno
 from aiokafka.protocol.fetch import FetchRequest  # type: ignore[import-untyped] # same
 from aiokafka.protocol.offset import OffsetRequest  # type: ignore[import-untyped] # same
 from aiokafka.protocol.types import (  # type: ignore[import-untyped] # same
+    Array,
     Boolean,
+    Bytes,
     CompactArray,
     CompactString,
     Int16,
     Int32,
     Int64,
     Schema,
+    String,
     TaggedFields,
 )
 from aiokafka.record.memory_records import MemoryRecords  # type: ignore[import-untyped] # same
@@ -52,8 +62,11 @@ __all__ = [
     "AIOKafkaConsumer",
     "AIOKafkaProducer",
     "AbstractType",
+    "Array",
+    "AuthenticationFailedError",
     "BatchBuilder",
     "Boolean",
+    "Bytes",
     "ClusterAuthorizationFailedError",
     "CommitFailedError",
     "CompactArray",
@@ -65,6 +78,8 @@ __all__ = [
     "DescribeConfigsRequest",
     "FetchRequest",
     "FetchResult",
+    "GroupAuthorizationFailedError",
+    "IllegalSaslStateError",
     "IllegalStateError",
     "Int16",
     "Int32",
@@ -86,11 +101,16 @@ __all__ = [
     "RequestStruct",
     "Response",
     "RoundRobinPartitionAssignor",
+    "SaslAuthenticationFailed",
     "Schema",
+    "String",
     "TaggedFields",
     "TopicAuthorizationFailedError",
     "TopicPartition",
+    "TransactionalIdAuthorizationFailed",
     "UnknownTopicOrPartitionError",
+    "UnsupportedSaslMechanismError",
+    "create_conn",
     "create_ssl_context",
     "for_code",
 ]

@@ -1,7 +1,8 @@
 """What must be true before a worker joins its group, for else it would stay alive and idle.
 
 A session that the broker does not allow is logged once by aiokafka and never mentioned again; a send to a topic that is
-not there hangs; `applied` with too few partitions would mix the rows of two inputs.
+not there hangs; `applied` with too few partitions would mix the rows of two inputs; a topic that we may not read or
+write would break a worker that has begun a range.
 """
 
 from __future__ import annotations
@@ -11,24 +12,31 @@ from collections.abc import Iterable, Sequence
 
 from schemas.topics import applied_partitions
 from streams.protocol.ports import Stop
+from streams.transport.admission import forbidden
 from streams.transport.applied import APPLIED
-from streams.transport.log import LogReader, TopicFacts
+from streams.transport.log import LogReader, Operation, TopicFacts
 from streams.transport.profile import Profile
 
 APPEAR_S, APPEAR_TRIES = 3.0, 10
 MIN_SESSION, MAX_SESSION = "group.min.session.timeout.ms", "group.max.session.timeout.ms"
 
 
-async def check(log: LogReader, profile: Profile, inputs: Sequence[str], outputs: Iterable[str]) -> None:
+async def check(
+    log: LogReader, profile: Profile, inputs: Sequence[str], outputs: Iterable[str], group: str | None = None
+) -> None:
     """Raises Stop with what is wrong and the remedy, SinkDown where no broker answers."""
     facts = await _topics(log, {*inputs, *outputs})
     missing = sorted({*inputs, *outputs} - facts.keys())
     if missing:
         raise Stop(f"topics {', '.join(missing)} are not there: run `headrace topics create`")
+    _check_permitted(facts, {*inputs, APPLIED} & facts.keys(), Operation.READ)
+    _check_permitted(facts, {*outputs} - {*inputs}, Operation.WRITE)
     if APPLIED in outputs:
         _check_applied(facts, inputs)
     if profile.checks_session:
         await _check_session(log, profile)
+    if group is not None and profile.checks_session and not await log.joinable(group):
+        raise Stop(forbidden(f"read group {group}, HEADRACE_KAFKA__GROUP"))
 
 
 async def _topics(log: LogReader, wanted: set[str]) -> dict[str, TopicFacts]:
@@ -40,6 +48,12 @@ async def _topics(log: LogReader, wanted: set[str]) -> dict[str, TopicFacts]:
         await asyncio.sleep(APPEAR_S / APPEAR_TRIES)
         facts = await log.topics(wanted)
     return facts
+
+
+def _check_permitted(facts: dict[str, TopicFacts], names: Iterable[str], operation: Operation) -> None:
+    refused = sorted(name for name in names if not facts[name].permits(operation))
+    if refused:
+        raise Stop(forbidden(f"{operation.name.lower()} topic {', '.join(refused)}"))
 
 
 def _check_applied(facts: dict[str, TopicFacts], inputs: Sequence[str]) -> None:

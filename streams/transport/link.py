@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from streams.protocol.ports import Stop
 from streams.transport.aio import create_ssl_context
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
@@ -101,11 +102,33 @@ class Link:
             }
         return options
 
+    @property
+    def secured(self) -> bool:
+        """Whether a broker may refuse us for who we are, or we it."""
+        return self.security_protocol != "PLAINTEXT"
+
     def _tls(self) -> ssl.SSLContext:
         for path, name in ((self.ca_file, "CA_FILE"), (self.cert_file, "CERT_FILE"), (self.key_file, "KEY_FILE")):
             if path is not None and not path.is_file():
-                raise ValueError(f"file {path} is not there (HEADRACE_KAFKA__{name})")
-        context: ssl.SSLContext = create_ssl_context(
-            cafile=self.ca_file, certfile=self.cert_file, keyfile=self.key_file, password=self.key_password
-        )
+                raise Stop(f"file {path} is not there (HEADRACE_KAFKA__{name})")
+        return self._context(cafile=self.ca_file) if self.cert_file is None else self._with_certificate()
+
+    def _context(self, **options: Any) -> ssl.SSLContext:
+        try:
+            context: ssl.SSLContext = create_ssl_context(**options)
+        except ssl.SSLError as error:
+            raise Stop(
+                f"{self.ca_file} holds no certificates ({error.reason}): want a PEM file (HEADRACE_KAFKA__CA_FILE)"
+            ) from error
+        return context
+
+    def _with_certificate(self) -> ssl.SSLContext:
+        context = self._context(cafile=self.ca_file)
+        try:  # without a password OpenSSL would ask the terminal for one
+            context.load_cert_chain(str(self.cert_file), self.key_file, self.key_password or "")
+        except ssl.SSLError as error:
+            raise Stop(
+                f"{self.cert_file} and {self.key_file} are no certificate and its key ({error.reason}): want PEM files "
+                "(HEADRACE_KAFKA__CERT_FILE, HEADRACE_KAFKA__KEY_FILE; HEADRACE_KAFKA__KEY_PASSWORD where it is locked)"
+            ) from error
         return context

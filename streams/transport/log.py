@@ -14,9 +14,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, TypeVar
 
-from streams.protocol.ports import SinkDown
+from streams.protocol.ports import SinkDown, Stop
+from streams.transport.admission import admitted, forbidden, not_permitted
 from streams.transport.aio import (
     READ_COMMITTED,
     AIOKafkaClient,
@@ -33,7 +35,7 @@ from streams.transport.aio import (
 )
 from streams.transport.link import Link
 from streams.transport.records import Fetched, Record, unread
-from streams.transport.requests import StableOffsetRequest, TopicsRequest
+from streams.transport.requests import PermittedRequest, StableOffsetRequest, TopicsRequest
 
 EARLIEST, LATEST = -2, -1
 CHUNK_BYTES = 4_000_000
@@ -43,8 +45,23 @@ FETCH_WAIT_MS = 2  # of a fetch where nothing is; the embedded broker answers no
 LOADED_WAIT_MS = 100  # and on a busy machine too often none to a short wait, although it tells of a further end
 LOADED_TRIES = 50
 BROKER_RESOURCE = 4
+HIDDEN = 29  # the code of a topic that we may not even know of
+
+UNKNOWN = -(2**31)  # no operations are told: by a broker that cannot, or was not asked
 
 T = TypeVar("T")
+
+
+class Operation(IntEnum):
+    """What an ACL permits, by Kafka's numbers."""
+
+    READ = 3
+    WRITE = 4
+
+
+def permits(permitted: int, operation: Operation) -> bool:
+    """Whether a broker's bits hold the operation; one that does not say is believed to permit it."""
+    return permitted == UNKNOWN or bool(permitted >> operation & 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +70,11 @@ class TopicFacts:
 
     id: str
     partitions: int
+    permitted: int = UNKNOWN  # a bit for each operation that this user may do with it
+
+    def permits(self, operation: Operation) -> bool:
+        """Whether we may do this with the topic."""
+        return permits(self.permitted, operation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +106,35 @@ class LogReader:
         return str((await self._retry("the cluster's id", lambda: self._any_node(TopicsRequest([])))).cluster_id)
 
     async def topics(self, names: Iterable[str]) -> dict[str, TopicFacts]:
-        """Those of the topics that exist."""
+        """Those of the topics that exist. Raises Stop where we may not see one of them."""
         wanted = sorted(names)
         reply = await self._retry("the topics", lambda: self._any_node(TopicsRequest(wanted)))
+        hidden = sorted(topic for error, topic, *_ in reply.topics if error == HIDDEN)
+        if hidden:
+            raise Stop(forbidden(f"describe topic {', '.join(hidden)}"))
         return {
-            topic: TopicFacts(topic_id.hex(), len(partitions))
-            for error, topic, topic_id, _, partitions, _, _ in reply.topics
+            topic: TopicFacts(topic_id.hex(), len(partitions), permitted)
+            for error, topic, topic_id, _, partitions, permitted, _ in reply.topics
             if error == 0
         }
 
     async def broker_settings(self, names: Iterable[str]) -> Mapping[str, str]:
         """Settings of one broker; empty where we may not ask."""
         return await self._retry("the broker's settings", lambda: self._describe_broker(sorted(names)))
+
+    async def joinable(self, group: str) -> bool:
+        """Whether we may be members of the group; raises Stop where we may not even know of it."""
+
+        async def ask() -> int:
+            client = await self._connected()
+            node = await client.coordinator_lookup(CoordinationType.GROUP, group)
+            reply = await client.send(node, PermittedRequest(group), group=ConnectionGroup.COORDINATION)
+            ((error, *_, permitted),) = reply.groups
+            if error:
+                raise for_code(error)(f"{group}")
+            return int(permitted)
+
+        return permits(await self._retry(f"group {group}", ask), Operation.READ)
 
     async def committed(self, group: str, topic: str, partition: int) -> int | None:
         """The group's committed offset, after any transaction over it is settled; None where there is none."""
@@ -200,6 +239,7 @@ class LogReader:
     async def _connected(self) -> AIOKafkaClient:
         async with self._connecting:
             if self._client is None:
+                await admitted(self._link)
                 client = AIOKafkaClient(client_id=self._client_id, **self._link.client())
                 try:
                     await client.bootstrap()
@@ -216,12 +256,15 @@ class LogReader:
             try:
                 return await ask()
             except (TimeoutError, KafkaError, OSError) as error:
+                if why := not_permitted(error):
+                    raise Stop(f"{what}: {why}") from error
                 if isinstance(error, KafkaError) and not _passing(error):
                     raise
                 if time.monotonic() + backoff_s > deadline:
                     raise SinkDown(
                         f"{what}: the brokers at {self._link.brokers} have not answered for {self._patience_s:.0f} s "
-                        f"({error!r}); check that they run and HEADRACE_KAFKA__BROKERS"
+                        f"({error!r}); check that they run, HEADRACE_KAFKA__BROKERS and "
+                        "HEADRACE_KAFKA__SECURITY_PROTOCOL"
                     ) from error
             if self._client is not None:
                 self._client.force_metadata_update()

@@ -181,9 +181,9 @@ class PartitionTasks:
             source.reset()
 
     def _fail(self, what: str, error: BaseException) -> None:
-        """Tells `serve`, which stops the process; a `Stop` explains itself, anything else is a bug with its trace."""
-        trace = None if isinstance(error, Stop) else error
-        log.critical("partition stopped", exc_info=trace, extra={"partition": what, "reason": str(error)})
+        """Tells `serve`, which stops the process; that one says why it stops, so here only a bug is loud."""
+        level, trace = (logging.INFO, None) if isinstance(error, Stop) else (logging.CRITICAL, error)
+        log.log(level, "partition stopped", exc_info=trace, extra={"partition": what, "reason": str(error)})
         self.failure = self.failure or error
         self.failed.set()
 

@@ -18,14 +18,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from streams.protocol.ports import SinkDown, Stop
+from streams.transport.admission import not_permitted
 from streams.transport.aio import (
     AIOKafkaProducer,
-    ClusterAuthorizationFailedError,
     InvalidTopicError,
     KafkaError,
     MessageSizeTooLargeError,
     ProducerClosed,
-    TopicAuthorizationFailedError,
 )
 from streams.transport.link import Link
 from streams.transport.output import Output
@@ -40,12 +39,7 @@ DELIVER_WITHIN_S = 120.0
 ABANDON_WITHIN_S = 2.0
 ABANDON_STEP_S = 0.05
 RETRY_BACKOFF_MS = 20
-HOPELESS = (
-    MessageSizeTooLargeError,
-    InvalidTopicError,
-    TopicAuthorizationFailedError,
-    ClusterAuthorizationFailedError,
-)
+HOPELESS = (MessageSizeTooLargeError, InvalidTopicError)
 
 
 def new_producer(link: Link, profile: Profile, **options: Any) -> Any:
@@ -177,9 +171,11 @@ def _forget(batch: Any) -> None: ...
 
 def failure(error: Exception, where: str) -> SinkDown | Stop:
     """What an error means for who wanted to publish."""
+    if why := not_permitted(error):
+        return Stop(why)
     if isinstance(error, HOPELESS):
         return Stop(
             f"the brokers refuse what is to be published, and will again: {error!r}. Check the topic's "
-            "max.message.bytes against `headrace topics create`, and what this user may write"
+            "max.message.bytes against `headrace topics create`"
         )
     return SinkDown(f"not acknowledged by {where}: {error!r}")

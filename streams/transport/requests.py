@@ -1,9 +1,10 @@
-"""Two requests that aiokafka lacks, in its own declarative form.
+"""Requests that aiokafka lacks, in its own declarative form.
 
 Metadata v12 tells each topic's id, which a topic made anew does not share with its predecessor. OffsetFetch v7 can ask
 for *stable* offsets: while a transaction that commits offsets is being settled, the broker answers "not yet" instead of
-the offset from before it, and the older versions' answer would decide a range twice. Every broker since Apache Kafka
-2.8 knows both.
+the offset from before it, and the older versions' answer would decide a range twice. DescribeGroups v3
+tells what we may do with a group, which joining would tell too late (aiokafka reads its answer by the schema of v2).
+Every broker since Apache Kafka 2.8 knows all three.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Any
 
 from streams.transport.aio import (
     AbstractType,
+    Array,
     Boolean,
+    Bytes,
     CompactArray,
     CompactString,
     Int16,
@@ -23,6 +26,7 @@ from streams.transport.aio import (
     RequestStruct,
     Response,
     Schema,
+    String,
     TaggedFields,
 )
 
@@ -104,7 +108,7 @@ class MetadataRequest_v12(RequestStruct):  # type: ignore[misc] # untyped base #
 
 
 class TopicsRequest(Request[MetadataRequest_v12]):  # type: ignore[misc] # untyped base
-    """Topics by name (all of them for None), with ids; none is created by asking."""
+    """Topics by name (all of them for None), with ids and what we may do with them; none is created by asking."""
 
     API_KEY = 3
 
@@ -113,7 +117,7 @@ class TopicsRequest(Request[MetadataRequest_v12]):  # type: ignore[misc] # untyp
 
     def build(self, request_struct_class: type[MetadataRequest_v12]) -> MetadataRequest_v12:
         named: list[Any] | None = None if self._topics is None else [(NO_ID, name, {}) for name in self._topics]
-        return request_struct_class(named, False, False, {})
+        return request_struct_class(named, False, True, {})
 
 
 class OffsetFetchResponse_v7(Response):  # type: ignore[misc] # untyped base # noqa: N801
@@ -172,3 +176,51 @@ class StableOffsetRequest(Request[OffsetFetchRequest_v7]):  # type: ignore[misc]
 
     def build(self, request_struct_class: type[OffsetFetchRequest_v7]) -> OffsetFetchRequest_v7:
         return request_struct_class(self._group, [(self._topic, [self._partition], {})], True, {})
+
+
+class DescribeGroupsResponse_v3(Response):  # type: ignore[misc] # untyped base # noqa: N801
+    API_KEY = 15
+    API_VERSION = 3
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "groups",
+            Array(
+                ("error_code", Int16),
+                ("group", String("utf-8")),
+                ("state", String("utf-8")),
+                ("protocol_type", String("utf-8")),
+                ("protocol", String("utf-8")),
+                (
+                    "members",
+                    Array(
+                        ("member_id", String("utf-8")),
+                        ("client_id", String("utf-8")),
+                        ("client_host", String("utf-8")),
+                        ("member_metadata", Bytes),
+                        ("member_assignment", Bytes),
+                    ),
+                ),
+                ("authorized_operations", Int32),
+            ),
+        ),
+    )
+
+
+class DescribeGroupsRequest_v3(RequestStruct):  # type: ignore[misc] # untyped base # noqa: N801
+    API_KEY = 15
+    API_VERSION = 3
+    RESPONSE_TYPE = DescribeGroupsResponse_v3
+    SCHEMA = Schema(("groups", Array(String("utf-8"))), ("include_authorized_operations", Boolean))
+
+
+class PermittedRequest(Request[DescribeGroupsRequest_v3]):  # type: ignore[misc] # untyped base
+    """A group as its coordinator knows it, and what we may do with it."""
+
+    API_KEY = 15
+
+    def __init__(self, group: str) -> None:
+        self._group = group
+
+    def build(self, request_struct_class: type[DescribeGroupsRequest_v3]) -> DescribeGroupsRequest_v3:
+        return request_struct_class([self._group], True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import re
 import ssl
@@ -10,13 +9,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from redis import exceptions as redis_errors
 
 from streams.embedded.store import Store as Server
 from streams.protocol.ports import Stop, Swap, Verdict
 from streams.stores import admin, dump
-from streams.stores.nodes import Access, Down
+from streams.stores.nodes import Access, Down, meaning
 from streams.stores.valkey import ValkeyStore
 from tests.contract.stores import DAY_MS, LIMITS, ORDERS, SHARDS, TTL_MS, applied, begin, call, entry, opened, stamped
+from tests.support.tls import behind_tls
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "store.md"
 TLS = Path(__file__).parent / "tls"
@@ -101,32 +102,9 @@ def test_an_access_does_not_show_its_secrets() -> None:
 # ---- TLS
 
 
-@contextlib.asynccontextmanager
-async def behind_tls(server: Server) -> AsyncIterator[int]:
-    """A port that speaks TLS with our certificate, and passes on to a server that does not."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(TLS / "cert.pem", TLS / "key.pem")
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        to_read, to_write = await asyncio.open_connection("127.0.0.1", server.port)
-        await asyncio.gather(_pass_on(reader, to_write), _pass_on(to_read, writer))
-
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    async with listening:
-        yield listening.sockets[0].getsockname()[1]
-
-
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
-
-
 async def test_a_store_behind_tls_is_reached_with_its_authority_named(valkey: Server) -> None:
     async with (
-        behind_tls(valkey) as port,
+        behind_tls(valkey.port, TLS / "cert.pem", TLS / "key.pem") as port,
         store_for(Access(f"rediss://localhost:{port}", ca_file=TLS / "cert.pem")) as s,
     ):
         assert s.nodes.cluster is False
@@ -134,7 +112,21 @@ async def test_a_store_behind_tls_is_reached_with_its_authority_named(valkey: Se
 
 
 async def test_a_store_behind_an_unknown_certificate_is_not_trusted(valkey: Server) -> None:
-    async with behind_tls(valkey) as port:
+    async with behind_tls(valkey.port, TLS / "cert.pem", TLS / "key.pem") as port:
         store = store_for(Access(f"rediss://localhost:{port}"))
-        with pytest.raises(Down, match="CERTIFICATE_VERIFY_FAILED"):
+        with pytest.raises(Stop, match=r"not trusted \(self-signed.*HEADRACE_REDIS__CA_FILE"):
             await store.prepare()
+
+
+def test_a_store_that_its_certificate_does_not_name_is_told_by_its_setting() -> None:
+    lost, mismatch = redis_errors.ConnectionError("lost"), ssl.SSLCertVerificationError(1, "CERTIFICATE_VERIFY_FAILED")
+    mismatch.verify_message = "IP address mismatch, certificate is not valid for '10.0.0.1'."
+    lost.__cause__ = mismatch
+    assert "HEADRACE_REDIS__URL" in str(meaning(lost, "10.0.0.1:6379"))
+
+
+@pytest.mark.parametrize("reason", ["unexpected eof while reading", "decryption failed"])
+def test_a_connection_over_tls_that_breaks_is_an_outage(reason: str) -> None:
+    broken = redis_errors.ConnectionError("lost")
+    broken.__cause__ = ssl.SSLError(1, reason)
+    assert isinstance(meaning(broken, "store:1"), Down)

@@ -9,7 +9,7 @@ import pytest
 from streams.protocol.ports import Stop
 from streams.transport import checks
 from streams.transport.checks import check
-from streams.transport.log import TopicFacts
+from streams.transport.log import UNKNOWN, Operation, TopicFacts
 from streams.transport.profile import EMBEDDED, KAFKA, Profile
 
 INPUTS = ["orders", "cart"]
@@ -17,12 +17,22 @@ THERE = {"orders": 4, "cart": 4, "applied": 8, "fraud": 4}
 
 
 class Log:
-    def __init__(self, topics: dict[str, int], settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, topics: dict[str, int], settings: dict[str, str] | None = None, permitted: dict[str, int] | None = None
+    ) -> None:
         self._topics = topics
         self._settings = settings or {}
+        self._permitted = permitted or {}
 
     async def topics(self, names: Iterable[str]) -> dict[str, TopicFacts]:
-        return {name: TopicFacts("id", self._topics[name]) for name in names if name in self._topics}
+        return {
+            name: TopicFacts("id", self._topics[name], self._permitted.get(name, UNKNOWN))
+            for name in names
+            if name in self._topics
+        }
+
+    async def joinable(self, group: str) -> bool:
+        return group == "ours"
 
     async def broker_settings(self, names: Iterable[str]) -> dict[str, str]:
         return {name: self._settings[name] for name in names if name in self._settings}
@@ -71,3 +81,33 @@ async def test_a_session_that_the_broker_does_not_allow_is_named_with_its_settin
 async def test_a_broker_that_may_not_be_asked_for_its_settings_is_believed() -> None:
     await checked(Log(THERE), EMBEDDED)
     await checked(Log(THERE), KAFKA)
+
+
+READ, WRITE = 1 << Operation.READ, 1 << Operation.WRITE
+
+
+@pytest.mark.parametrize(
+    ("permitted", "named"),
+    [
+        ({"orders": WRITE}, "read topic orders"),
+        ({"fraud": READ}, "write topic fraud"),
+        ({"applied": WRITE}, "read topic applied"),
+        ({"orders": 0, "cart": 0}, "read topic cart, orders"),
+    ],
+)
+async def test_a_topic_that_may_not_be_used_is_named_with_what_is_missing(
+    permitted: dict[str, int], named: str
+) -> None:
+    with pytest.raises(Stop, match=rf"\({named}\).*HEADRACE_KAFKA__USERNAME"):
+        await checked(Log(THERE, permitted=permitted))
+
+
+async def test_what_is_permitted_is_enough() -> None:
+    await checked(Log(THERE, permitted={"orders": READ, "cart": READ, "applied": READ | WRITE, "fraud": WRITE}))
+
+
+async def test_a_group_that_may_not_be_joined_is_named() -> None:
+    untyped: Any = Log(THERE)
+    await check(untyped, KAFKA, INPUTS, ["fraud"], "ours")
+    with pytest.raises(Stop, match="read group theirs, HEADRACE_KAFKA__GROUP"):
+        await check(untyped, KAFKA, INPUTS, ["fraud"], "theirs")

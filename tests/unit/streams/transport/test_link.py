@@ -1,11 +1,15 @@
 """The link: what every client is told of the brokers, and what it refuses."""
 
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from schemas.settings import Kafka
+from streams.protocol.ports import Stop
 from streams.transport.link import Link
+from tests.support.tls import Authority
 
 
 def test_a_plain_link_names_its_brokers_one_by_one() -> None:
@@ -44,5 +48,32 @@ def test_an_unknown_protocol_is_refused_by_name() -> None:
 
 
 def test_a_certificate_that_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="HEADRACE_KAFKA__CA_FILE"):
+    with pytest.raises(Stop, match="HEADRACE_KAFKA__CA_FILE"):
         Link("a:1", "SSL", ca_file=tmp_path / "nowhere.pem").client()
+
+
+def test_a_file_without_certificates_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "empty.pem").write_text("none here")
+    with pytest.raises(Stop, match=r"empty\.pem holds no certificates.*HEADRACE_KAFKA__CA_FILE"):
+        Link("a:1", "SSL", ca_file=tmp_path / "empty.pem").client()
+
+
+def test_a_key_that_is_locked_is_refused_by_name_and_the_terminal_is_not_asked(tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "authority")
+    own, locked = authority.sign("own"), tmp_path / "locked.key"
+    lock: list[str | Path] = [
+        "openssl",
+        "pkey",
+        "-in",
+        own.key,
+        "-aes256",
+        "-passout",
+        "pass:opensesame",
+        "-out",
+        locked,
+    ]
+    subprocess.run(lock, check=True, capture_output=True)
+    link = Link("a:1", "SSL", ca_file=authority.cert, cert_file=own.cert, key_file=locked)
+    with pytest.raises(Stop, match="HEADRACE_KAFKA__KEY_PASSWORD"):
+        link.client()
+    assert replace(link, key_password="opensesame").client()["ssl_context"]
