@@ -70,11 +70,20 @@ class Shop:
         return {"type": "chargeback", "order_id": f"o{number}", "reason_code": "10.4"}
 
 
-async def feed(settings: Settings, seed: int, events_s: float, going: Callable[[], bool]) -> int:
-    """Sends at this pace for as long as `going`; returns how many. What a stall holds up for over a second is left."""
-    shop, sent, owed, last = Shop(seed), 0, 0.0, time.monotonic()
+async def feed(settings: Settings, seed: int, events_s: float, behind_s: int, going: Callable[[], bool]) -> int:
+    """Sends `behind_s` of events at once, then at this pace for as long as `going`; returns how many.
+
+    What a stall holds up for over a second is left.
+    """
+    shop, sent, owed = Shop(seed), 0, 0.0
     async with Cluster(settings.kafka).producer() as producer:
         sender = Sender(producer)
+        began_ms = int(time.time() * 1000)
+        for at_ms in range(began_ms - behind_s * 1000, began_ms, 100):
+            some = shop.events(int(events_s / 10), sent, at_ms)
+            await sender.send(some)
+            sent += len(some)
+        last = time.monotonic()
         while going():
             await asyncio.sleep(TICK_S)
             now = time.monotonic()

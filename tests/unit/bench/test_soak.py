@@ -77,9 +77,9 @@ def test_a_figure_keeps_some_points_of_a_long_run() -> None:
     assert {len(column) for column in points.values()} == {POINTS}
 
 
-def test_the_warm_up_is_six_minutes_or_half_of_a_shorter_run() -> None:
-    assert warm_up(20 * 60) == 360
-    assert warm_up(8 * 60) == 240
+def test_the_warm_up_is_five_minutes_or_a_third_of_a_shorter_run() -> None:
+    assert warm_up(20 * 60) == 300
+    assert warm_up(9 * 60) == 180
 
 
 # ---- verdicts
@@ -96,7 +96,7 @@ def test_what_rises_or_falls_does_not_hold(direction: int) -> None:
 
 
 def test_the_warm_up_may_rise() -> None:
-    rising = [sample(float(at), worker_mb=min(100.0, 50.0 + 2 * at)) for at in range(100)]
+    rising = [sample(float(at), worker_mb=min(100.0, 40.0 + 2 * at)) for at in range(100)]
     assert verdict(run(rising), 1000)["value"]["holds"] is True
 
 
