@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from features.definitions import Definitions, load
+from features.definitions import Definitions, DefinitionsError, load
 from features.shop import shop_definitions
 from schemas.settings import Settings
-from streams.protocol.ports import Limits
+from streams.protocol.ports import Limits, Stop
 from streams.stores.nodes import Access
 from streams.stores.valkey import ValkeyStore
 
@@ -18,8 +18,13 @@ RETENTION_MS = 7 * 86_400_000  # a bag outlives its longest window by this, or b
 
 
 def definitions_of(settings: Settings) -> Definitions:
-    """The user's definitions file, else the shop's own features."""
-    return load(settings.features) if settings.features else shop_definitions(settings.money)
+    """The user's definitions file, else the shop's own features. Raises Stop where the file cannot be used."""
+    if settings.features is None:
+        return shop_definitions(settings.money)
+    try:
+        return load(settings.features)
+    except DefinitionsError as error:
+        raise Stop(str(error)) from error
 
 
 def limits_of(settings: Settings) -> Limits:

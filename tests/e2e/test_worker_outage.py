@@ -119,3 +119,10 @@ async def test_a_worker_that_starts_before_its_store_waits_for_it(embedded_strea
     await asyncio.to_thread(stream.store.start_again)
     report = await stream.settled(50)
     assert report.decided == 50
+
+
+async def test_told_to_end_while_it_waits_for_its_store_it_ends_at_once(embedded_stream: Stream) -> None:
+    embedded_stream.store.child.kill()
+    worker = embedded_stream.worker()
+    await until(lambda: "waiting for the store" in worker.said, 30.0, lambda: worker.said)
+    assert worker.child.terminate(5.0) == 0
