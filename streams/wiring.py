@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 from faust.types import TP
 from prometheus_client import start_http_server
 
+from features.bag import BadBagError
 from features.definitions import Definitions
 from models.rules import RulesError
 from schemas.settings import Settings, unknown_variables
@@ -71,7 +72,7 @@ def run_worker(settings: Settings, slot: int | None) -> int:
         log.warning("no such setting: %s", name, extra={"did_you_mean": near})
     try:
         asyncio.run(_run(settings, slot))
-    except Stop as stop:
+    except (Stop, BadBagError) as stop:  # a bag of a newer worker, or of another layout, is not guessed at
         log.critical("the worker must stop: %s", stop)
         return MUST_STOP
     except (StoreDown, SinkDown) as down:

@@ -43,6 +43,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 # that is not loaded cannot have been raised.
 EXPECTED = (
     ("schemas.settings", "BadSettingsError"),
+    ("schemas.decisions", "NewerVersionError"),
+    ("features.bag", "BadBagError"),
     ("streams.embedded.processes", "StartError"),
     ("streams.protocol.ports", "Stop"),
     ("streams.protocol.ports", "StoreDown"),
