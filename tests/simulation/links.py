@@ -1,7 +1,7 @@
 """The ports of one simulated worker: every call waits before and after its effect, and may fail on either side.
 
 Before the effect: the worker may die and nothing happened. After it: it happened and nobody heard. Between the shards
-of one call anything may come too.
+of one call anything may come too. And what failed may arrive after all, long after the worker has given it up.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from tests.simulation.work import Decision
 
 T = TypeVar("T")
 
+ARRIVES_LATE = 0.5  # of the calls that failed before their effect
+
 
 @dataclass(slots=True)
 class Published:
@@ -55,6 +57,17 @@ class Weather:
     store: float = 0.0
     sink: float = 0.0
     store_down_until: int = 0
+    on_the_way: list[tuple[int, Callable[[], object]]] = field(default_factory=list)  # step of arrival, effect
+    late: int = 0  # calls that arrived so
+
+    def arrive(self, now: int) -> None:
+        """What was given up and is there now takes effect; nobody hears of it."""
+        due = [effect for step, effect in self.on_the_way if step <= now]
+        if due:
+            self.on_the_way = [waiting for waiting in self.on_the_way if waiting[0] > now]
+            self.late += len(due)
+            for effect in due:
+                effect()
 
     def clear(self) -> None:
         self.store = self.sink = 0.0
@@ -71,14 +84,18 @@ class StoreLink:
     def shards(self) -> int:
         return self._store.shards
 
-    def _trouble(self) -> None:
+    def _trouble(self, unsent: Sequence[Callable[[], object]] = ()) -> None:
+        """Raises where a call fails; each shard's part of it that has not arrived yet may do so later."""
         weather = self._weather
         if self._now() < weather.store_down_until or weather.rng.random() < weather.store:
+            for action in unsent:
+                if weather.rng.random() < ARRIVES_LATE:
+                    weather.on_the_way.append((self._now() + weather.rng.choice((3, 40, 300)), action))
             raise StoreDown("a simulated store is away")
 
     async def _call(self, action: Callable[[], T]) -> T:
         await STEP
-        self._trouble()
+        self._trouble([action])
         result = action()
         await STEP
         self._trouble()
@@ -90,10 +107,10 @@ class StoreLink:
         results: dict[int, T] = {}
         order = list(range(len(actions)))
         self._weather.rng.shuffle(order)
-        for index in order:
+        for place, index in enumerate(order):
             if self._weather.rng.random() < 0.4:
                 await STEP
-            self._trouble()
+            self._trouble([actions[later] for later in order[place:]])
             results[index] = actions[index]()
         await STEP
         self._trouble()

@@ -14,7 +14,7 @@ ENOUGH = 200
 def test_thirty_schedules_on_a_real_store_keep_every_promise_and_are_those_of_memory() -> None:
     report = schedules(1, SCHEDULES, store="both")
     assert report.broken == {}
-    for hostility in ("crashes", "zombies", "rollbacks", "remade", "rebuilds", "repeats", "catchups", "stalls"):
+    for hostility in ("crashes", "zombies", "rollbacks", "remade", "rebuilds", "repeats", "catchups", "stalls", "late"):
         assert report.totals[hostility] > 0, f"no {hostility}: the schedules prove little"
     assert report.totals == schedules(1, SCHEDULES).totals
 

@@ -14,7 +14,7 @@ ENOUGH = 3000  # the rarest mutation shows in one schedule of some hundred
 def test_five_hundred_hostile_schedules_keep_every_promise() -> None:
     report = schedules(1, SCHEDULES)
     assert report.broken == {}
-    for hostility in ("crashes", "zombies", "rollbacks", "remade", "rebuilds", "repeats", "catchups", "stalls"):
+    for hostility in ("crashes", "zombies", "rollbacks", "remade", "rebuilds", "repeats", "catchups", "stalls", "late"):
         assert report.totals[hostility] > 0, f"no {hostility}: the schedules prove little"
     assert report.totals["orders"] > 20 * SCHEDULES
     assert report.totals["holes"] < SCHEDULES / 20, "the hole in P2 is rare"

@@ -1,8 +1,9 @@
 """A hostile world in which the real driver runs: one seed, one schedule.
 
 Workers die, stand still and come back, own the same partition at once; the store and the broker fail on either side of
-a call; shards are rolled back, one or all; the configuration changes; bags are compacted at any moment; topics are
-made anew. Then the faults stop, the world drains, and `promises` looks at what is left.
+a call, and a call that failed may arrive late; shards are rolled back, one or all; the configuration changes; bags are
+compacted at any moment; topics are made anew. Then the faults stop, the world drains, and `promises` looks at what is
+left.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Counts(Silent):
     stalls: int = 0
     orders: int = 0
     steps: int = 0
+    late: int = 0  # calls that were given up, and arrived
     holes: int = 0  # schedules with one, when summed up
 
     def caught_up(self, tp: Tp, shard: int, first: int, last: int) -> None:  # noqa: ARG002
@@ -224,6 +226,7 @@ class World:
         """One step of one thread."""
         self.now += 1
         self.counts.steps += 1
+        self.weather.arrive(self.now)
         ready = [
             thread
             for process in (*self.processes, self.operator, self.compactor)
@@ -371,6 +374,7 @@ class World:
     def end(self) -> None:
         for process in (*self.processes, self.operator, self.compactor):
             process.kill()
+        self.counts.late = self.weather.late
 
     def remake(self) -> None:
         """Topics are deleted and made anew: other ids, other offsets, some of the old events again. The state stays."""
