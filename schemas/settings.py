@@ -30,7 +30,7 @@ from schemas.money import DEFAULT_BASE, DEFAULT_RATES, RateError, Rates
 PREFIX = "HEADRACE_"
 HOUR_MS = 3_600_000
 KAFKA_MIN_SESSION_MS = 6_000  # Apache Kafka's group.min.session.timeout.ms
-NOT_SETTINGS = frozenset({"HEADRACE_REQUIRE"})  # read by the test suite, not by a process of ours
+NOT_SETTINGS = frozenset({"HEADRACE_REQUIRE", "HEADRACE_CHAOS_MUTATE"})  # for tests and chaos
 
 
 class BadSettingsError(ValueError):
@@ -104,6 +104,16 @@ class Kafka(_Part):
         return self
 
 
+def _is_whole(url: str) -> bool:
+    """Whether a URL has its host and port where they belong: a / or # in a password would move them."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:  # its text holds what may be a password
+        return False
+    return bool(parts.hostname) and "@" not in parts.path + parts.query + parts.fragment
+
+
 class Redis(_Part):
     """Where the state is and how to get in."""
 
@@ -130,9 +140,15 @@ class Redis(_Part):
 
     @model_validator(mode="after")
     def _whole(self) -> Redis:
-        scheme = urlsplit(self.url.get_secret_value()).scheme
+        scheme, found, _ = self.url.get_secret_value().partition("://")
         if scheme not in ("redis", "rediss"):
-            raise ValueError(f"redis.url has scheme {scheme!r}: want redis:// or, with TLS, rediss://")
+            shown = repr(scheme) if found and scheme.isalnum() else "(hidden)"
+            raise ValueError(f"redis.url has scheme {shown}: want redis:// or, with TLS, rediss://")
+        if not _is_whole(self.url.get_secret_value()):
+            raise ValueError(
+                "HEADRACE_REDIS__URL (hidden) is not redis://user:password@host:port/0: write %2F for a / in the "
+                "password (and so on), or put it into HEADRACE_REDIS__PASSWORD"
+            )
         if (self.cert_file is None) != (self.key_file is None):
             raise ValueError("redis.cert_file and redis.key_file go together: set both or neither")
         return self
@@ -276,10 +292,10 @@ def variables() -> dict[str, FieldInfo]:
 
 
 def without_password(url: str) -> str:
-    """A URL that may be shown: the login is replaced by dots."""
+    """A URL that may be shown: the login is replaced by dots, options (a password may be one) are left out."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"…@{host}" if "@" in parts.netloc else host))
+    return urlunsplit(parts._replace(netloc=f"…@{host}" if "@" in parts.netloc else host, query="", fragment=""))
 
 
 def _is_part(field: FieldInfo | None) -> bool:

@@ -91,7 +91,8 @@ class Commands(click.Group):
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(None, "--version", package_name="headrace")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Headrace: a shop's events in through Kafka, decisions out, nothing lost and nothing counted twice.
 
     Settings are environment variables: HEADRACE_KAFKA__BROKERS, HEADRACE_REDIS__URL and so on.
@@ -101,6 +102,17 @@ def cli() -> None:
     import logging
 
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it says of an outage, an error of ours says once
+    if ctx.invoked_subcommand != "worker":  # which logs them
+        _tell_slips()
+
+
+def _tell_slips() -> None:
+    """Warns of variables with our prefix that nothing reads: a slip of the pen would leave the default in force."""
+    if any(name.upper().startswith("HEADRACE_") for name in os.environ):
+        from schemas.settings import unknown_variables
+
+        for name, near in unknown_variables().items():
+            click.echo(f"Warning: no such setting: {name}" + (f": did you mean {near}?" if near else ""), err=True)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -57,6 +57,7 @@ def start_services(children: Children, broker_port: int | None = None, store_por
     A port that is asked for must be free; without one it is the usual port, or any that is free.
     """
     settings = load()
+    _check_logins(settings)
     broker = store = None
     if "brokers" not in settings.kafka.model_fields_set:
         broker = on_a_port(lambda port: start_broker(children, port), broker_port, USUAL_BROKER_PORT)
@@ -74,6 +75,21 @@ def start_services(children: Children, broker_port: int | None = None, store_por
     )
     asyncio.run(create_topics(settings))
     return Services(children, broker, store, settings)
+
+
+def _check_logins(settings: Settings) -> None:
+    """Raises StartError for a login or TLS without the address it is for: an embedded service knows neither."""
+    kafka, redis = settings.kafka, settings.redis
+    if "brokers" not in kafka.model_fields_set and kafka.security_protocol != "PLAINTEXT":
+        raise StartError(
+            f"HEADRACE_KAFKA__SECURITY_PROTOCOL is {kafka.security_protocol}, and the embedded broker has no TLS "
+            "and no logins: name yours with HEADRACE_KAFKA__BROKERS, or leave it out"
+        )
+    if "url" not in redis.model_fields_set and (redis.username or redis.password):
+        raise StartError(
+            "HEADRACE_REDIS__USERNAME or HEADRACE_REDIS__PASSWORD is set, and the embedded store has no logins: name "
+            "yours with HEADRACE_REDIS__URL, or leave them out"
+        )
 
 
 def on_a_port(start: Callable[[int], S], asked: int | None, usual: int) -> S:

@@ -22,6 +22,15 @@ LEAST = {"valkey": (8, 0), "redis": (7, 2)}
 POLICY = "noeviction"
 WIPE = "wipe"  # a constant of every space that is "none": another value means that a wipe was cut short
 
+SETTINGS = {  # what a constant is made of; any other comes from the definitions
+    "shards": "HEADRACE_SHARDS",
+    "money": "HEADRACE_BASE_CURRENCY, HEADRACE_RATES",
+    "dedup_offsets": "HEADRACE_LIMITS__DEDUP_OFFSETS",
+    "dedup_s": "HEADRACE_LIMITS__DEDUP_HOURS",
+    "late_ms": "HEADRACE_LIMITS__LATE_S",
+    "future_ms": "HEADRACE_LIMITS__FUTURE_S",
+}
+
 
 @cache
 def library() -> tuple[int, str]:
@@ -97,7 +106,8 @@ def refuse_different(known: Mapping[str, str], wanted: Mapping[str, str]) -> Non
         )
     if known:
         named = ", ".join(f"{name} {value} (here {wanted[name]})" for name, value in known.items())
+        settings = " and ".join(dict.fromkeys(SETTINGS.get(name, "HEADRACE_FEATURES") for name in known))
         raise Stop(
-            f"the state space was made with {named}: set this worker's back to the store's, "
+            f"the state space was made with {named}: set this worker's back to the store's ({settings}), "
             "or make the state anew with `headrace state rebuild --from-scratch`"
         )

@@ -133,3 +133,26 @@ def test_every_variable_is_known_by_name() -> None:
 
 def test_a_url_without_a_login_is_shown_as_it_is() -> None:
     assert without_password("redis://store:6379/0") == "redis://store:6379/0"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://u:gehe/im@store:6379/0",
+        "redis://u:gehe#im@store:6379/0",
+        "redis://u:gehe?im@store:6379",
+        "redis://store:geheim/0",
+        "redis://[geheim",
+        "geheim",
+        "redis://",
+    ],
+)
+def test_a_url_that_its_password_breaks_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    told = refused(monkeypatch, HEADRACE_REDIS__URL=url)
+    assert "gehe" not in told
+    assert "im@" not in told
+    assert "redis" in told
+
+
+def test_options_of_a_url_are_not_shown() -> None:
+    assert without_password("redis://store:6379/0?password=geheim") == "redis://store:6379/0"
