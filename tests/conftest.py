@@ -7,6 +7,7 @@ service brings it back before it ends, or starts its own (`tests.support`) under
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from streams.embedded.broker import Broker
 from streams.embedded.processes import Children
@@ -16,6 +17,9 @@ from tests.support.tansu import start_tansu
 from tests.support.valkey import ValkeyCluster, start_valkey, start_valkey_cluster
 
 KAFKA_TIMEOUT_S = 300
+
+settings.register_profile("headrace", deadline=None)  # no timed tests: a loaded machine is no counterexample
+settings.load_profile("headrace")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -16,9 +16,10 @@ import pytest
 import redis
 
 from streams.embedded.broker import Broker, answers
-from streams.embedded.processes import free_port, is_open
+from streams.embedded.processes import Children, free_port, is_open
 from streams.embedded.store import Store
 from streams.embedded.store import answers as store_answers
+from tests.support.tansu import start_tansu
 
 pytestmark = pytest.mark.xdist_group("usual ports")  # two at once would race for them
 
@@ -225,7 +226,8 @@ def test_a_kept_folder_stays_and_is_refused_a_second_time(up: Callable[..., Up],
     assert "holds the state of an earlier run" in again.errors.read_text()
 
 
-def test_real_services_are_used_where_they_are_named(up: Callable[..., Up], tansu: Broker, valkey: Store) -> None:
+def test_real_services_are_used_where_they_are_named(up: Callable[..., Up], children: Children, valkey: Store) -> None:
+    tansu = start_tansu(children)  # its own: in a shared one another test may have made topics of another size
     named = {"HEADRACE_KAFKA__BROKERS": tansu.address, "HEADRACE_REDIS__URL": valkey.url}
     running = up("--workers", "0", env=named).ready()
     assert running.address("broker") == tansu.address
