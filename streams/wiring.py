@@ -14,7 +14,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -146,50 +146,69 @@ async def _run(settings: Settings, slot: int | None) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopping.set)
     async with AsyncExitStack() as stack:
-        definitions = definitions_of(settings)
-        metrics = Metrics(process_registry())
-        own = _configuration(settings, definitions, metrics)
-        link = Link.of(settings.kafka)
-        reader = LogReader(link)
-        stack.push_async_callback(reader.stop)
-        profile = await _profile(settings, reader)
-        inputs = [flow.topic for flow in definitions.flows]
-        await check(reader, profile, inputs, topics_of(definitions), settings.kafka.group)
-        facts = await reader.topics(topics_of(definitions))
-        store = await _store(settings, definitions, metrics, stack)
-        configurations = await _configurations(own, definitions, store, stack)
-        _serve_metrics(settings, metrics, stack)
-        sink = KafkaSink(
-            link,
-            profile,
-            reader,
-            group=settings.kafka.group,
-            inputs=inputs,
-            exactly_once=settings.delivery == "exactly-once",
-        )
-        stack.push_async_callback(sink.stop)
-        stamps = Stamps()
-        parts = Parts(
-            settings,
-            definitions,
-            configurations,
-            store,
-            MeteredSink(sink, metrics),
-            Meter(metrics, stamps.left),
-            profile,
-            {topic: fact.partitions for topic, fact in facts.items()},
-            MUTATIONS.get(os.environ.get(MUTATE, ""), SAFE),
-            stamps,
-            {topic: Appetite(settings.range_records) for topic in inputs},
-        )
-        app = _app(settings, slot, link, profile)
-        tasks = PartitionTasks(app, parts.work_on, reader, closed=sink.close).attach()
-        attach(app, definitions, tasks)
-        log.info("the worker starts", extra={"config": configurations.own.id, "profile": profile.name})
-        lag = asyncio.create_task(watch_lag(_standings(app), metrics), name="lag")
-        stack.callback(lag.cancel)
-        watchdog = _watchdog(settings, app, tasks, reader, parts.meter, profile)
-        await serve(app, tasks, stopping, watch=watchdog.watch if settings.watchdog.enabled else None)
+        made = await _unless(stopping, _make(settings, slot, stack))
+        if made is not None:
+            app, tasks, watchdog = made
+            await serve(app, tasks, stopping, watch=watchdog.watch if settings.watchdog.enabled else None)
+
+
+async def _unless(stopping: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """What the work comes to; None where the process is told to stop before: it may be waiting for broker or store."""
+    task, told = asyncio.ensure_future(work), asyncio.ensure_future(stopping.wait())
+    try:
+        await asyncio.wait((task, told), return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        for each in (task, told):
+            each.cancel()
+        await asyncio.wait((task, told))
+
+
+async def _make(settings: Settings, slot: int | None, stack: AsyncExitStack) -> tuple[App, PartitionTasks, Watchdog]:
+    """Everything a worker is made of, checked; what must be closed again is on the stack."""
+    definitions = definitions_of(settings)
+    metrics = Metrics(process_registry())
+    own = _configuration(settings, definitions, metrics)
+    link = Link.of(settings.kafka)
+    reader = LogReader(link)
+    stack.push_async_callback(reader.stop)
+    profile = await _profile(settings, reader)
+    inputs = [flow.topic for flow in definitions.flows]
+    await check(reader, profile, inputs, topics_of(definitions), settings.kafka.group)
+    facts = await reader.topics(topics_of(definitions))
+    store = await _store(settings, definitions, metrics, stack)
+    configurations = await _configurations(own, definitions, store, stack)
+    _serve_metrics(settings, metrics, stack)
+    sink = KafkaSink(
+        link,
+        profile,
+        reader,
+        group=settings.kafka.group,
+        inputs=inputs,
+        exactly_once=settings.delivery == "exactly-once",
+    )
+    stack.push_async_callback(sink.stop)
+    stamps = Stamps()
+    parts = Parts(
+        settings,
+        definitions,
+        configurations,
+        store,
+        MeteredSink(sink, metrics),
+        Meter(metrics, stamps.left),
+        profile,
+        {topic: fact.partitions for topic, fact in facts.items()},
+        MUTATIONS.get(os.environ.get(MUTATE, ""), SAFE),
+        stamps,
+        {topic: Appetite(settings.range_records) for topic in inputs},
+    )
+    app = _app(settings, slot, link, profile)
+    tasks = PartitionTasks(app, parts.work_on, reader, closed=sink.close).attach()
+    attach(app, definitions, tasks)
+    log.info("the worker starts", extra={"config": configurations.own.id, "profile": profile.name})
+    lag = asyncio.create_task(watch_lag(_standings(app), metrics), name="lag")
+    stack.callback(lag.cancel)
+    return app, tasks, _watchdog(settings, app, tasks, reader, parts.meter, profile)
 
 
 def _serve_metrics(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> None:
@@ -290,11 +309,14 @@ def _watchdog(
 
 async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
     """Asks a store that may still be starting, for half a minute."""
-    deadline = time.monotonic() + AT_START_S
+    deadline, told = time.monotonic() + AT_START_S, False
     while True:
         try:
             return await call()
-        except StoreDown:
+        except StoreDown as down:
             if time.monotonic() > deadline:
                 raise
+            if not told:
+                log.warning("waiting for the store", extra={"why": str(down)})
+            told = True
             await asyncio.sleep(0.2)

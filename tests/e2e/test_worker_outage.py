@@ -94,6 +94,24 @@ async def test_a_broker_that_is_killed_and_restarted_is_waited_for(kafka_stream:
     assert worker.child.running, "the watchdog spares a worker whose broker is away"
 
 
+async def test_exactly_once_store_and_broker_may_die_and_a_reader_sees_each_decision_once(
+    kafka_stream: Stream, kafka: Kafka
+) -> None:
+    stream = kafka_stream
+    stream.environment["DELIVERY"] = "exactly-once"
+    worker = await begun(stream)
+    await stream.send(*orders(1_000, name="during"))
+    stream.store.child.kill()
+    await asyncio.sleep(1.0)
+    await asyncio.to_thread(stream.store.start_again)
+    kafka.kill()
+    await asyncio.to_thread(kafka.restart)
+    await stream.send(*orders(200, name="after"))
+    report = await stream.settled(1_300)
+    assert (report.decided, report.published, report.recovered) == (1_300, 1_300, 0)
+    assert worker.child.running
+
+
 async def test_a_broker_that_stands_still_longer_than_a_session_is_waited_for(
     kafka_stream: Stream, kafka: Kafka
 ) -> None:
@@ -122,7 +140,16 @@ async def test_a_worker_that_starts_before_its_store_waits_for_it(embedded_strea
 
 
 async def test_told_to_end_while_it_waits_for_its_store_it_ends_at_once(embedded_stream: Stream) -> None:
-    embedded_stream.store.child.kill()
-    worker = embedded_stream.worker()
-    await until(lambda: "waiting for the store" in worker.said, 30.0, lambda: worker.said)
-    assert worker.child.terminate(5.0) == 0
+    """In the store's place listens somebody who hangs up on all who call."""
+    stream, calls = embedded_stream, asyncio.Event()
+    stream.store.child.kill()
+
+    def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        calls.set()
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", stream.store.port):
+        worker = stream.worker()
+        await asyncio.wait_for(calls.wait(), 30.0)
+        worker.child.ask_to_end()
+        assert await worker.ended(5.0) == 0
