@@ -49,10 +49,8 @@ async def one_pass(children: Children, sent: list[Record], partitions: int) -> b
     return await stream.dump()
 
 
-async def test_a_worker_that_joins_and_leaves_loses_nothing_and_doubles_nothing(
-    stream: Stream, children: Children
-) -> None:
-    """Not even a decision is published twice: who gives a partition up in good order closes its last range."""
+async def joined_and_left(stream: Stream, children: Children) -> None:
+    """Nothing is lost or doubled, not even a decision: who gives a partition up in good order closes its last range."""
     first = stream.worker()
     await stream.working(first)
     async with flowing(stream) as sent:
@@ -67,3 +65,16 @@ async def test_a_worker_that_joins_and_leaves_loses_nothing_and_doubles_nothing(
     counted = (report.decided, report.published, report.duplicate, report.recovered)
     assert counted == (len(sent), len(sent), 0, 0)
     assert await stream.dump() == await one_pass(children, sent, stream.partitions)
+
+
+async def test_a_worker_that_joins_and_leaves_loses_nothing_and_doubles_nothing(
+    stream: Stream, children: Children
+) -> None:
+    await joined_and_left(stream, children)
+
+
+async def test_exactly_once_a_worker_that_joins_and_leaves_loses_nothing_and_doubles_nothing(
+    kafka_stream: Stream, children: Children
+) -> None:
+    kafka_stream.environment["DELIVERY"] = "exactly-once"
+    await joined_and_left(kafka_stream, children)
