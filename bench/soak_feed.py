@@ -23,7 +23,7 @@ from streams.data.sender import Sender
 
 USERS, MERCHANTS, PRODUCTS = 120, 50, 2_000
 ROTATE_MS = 2_000
-TICK_S = 0.05
+TICK_MS = 50
 SHARES = (("orders", 0.4), ("clickstream", 0.4), ("cart", 0.19), ("labels", 0.01))
 
 _encode = msgspec.json.Encoder().encode
@@ -73,24 +73,18 @@ class Shop:
 async def feed(settings: Settings, seed: int, events_s: float, behind_s: int, going: Callable[[], bool]) -> int:
     """Sends `behind_s` of events at once, then at this pace for as long as `going`; returns how many.
 
-    What a stall holds up for over a second is left.
+    Each event is of the moment at which it was due, so a stall of this process is made up for, and leaves no user out.
     """
-    shop, sent, owed = Shop(seed), 0, 0.0
+    shop, sent = Shop(seed), 0
+    due_ms = int(time.time() * 1000) - behind_s * 1000
     async with Cluster(settings.kafka).producer() as producer:
         sender = Sender(producer)
-        began_ms = int(time.time() * 1000)
-        for at_ms in range(began_ms - behind_s * 1000, began_ms, 100):
-            some = shop.events(int(events_s / 10), sent, at_ms)
-            await sender.send(some)
-            sent += len(some)
-        last = time.monotonic()
         while going():
-            await asyncio.sleep(TICK_S)
-            now = time.monotonic()
-            owed, last = min(events_s, owed + (now - last) * events_s), now
-            some = shop.events(int(owed), sent, int(time.time() * 1000))
-            await sender.send(some)
+            while due_ms <= time.time() * 1000:
+                some = shop.events(round(events_s * TICK_MS / 1000), sent, due_ms)
+                await sender.send(some)
+                sent, due_ms = sent + len(some), due_ms + TICK_MS
             await sender.dispatch()
-            sent, owed = sent + len(some), owed - len(some)
+            await asyncio.sleep(TICK_MS / 1000)
         await sender.flush()
     return sent
