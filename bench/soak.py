@@ -3,15 +3,16 @@
     python -m bench.soak [--minutes 20] [--events-s 1000] [--embedded] [--no-figure]
 
 A real `headrace worker` runs the shop in fast motion (soak_features.py) on Apache Kafka or, with `--embedded`, on the
-embedded broker. It begins with ten seconds of backlog, so that large ranges, and what they need, lie behind it; with more, memory that
-is free again would hide a leak.
-Once a second: resident memory of worker and store, number of keys, number of series on a real scrape. The first five
-minutes, or a third of a shorter run, are warm-up. Of the rest, the slope of a straight line, over its length and in
-per cent of the mean, must be under 1 for each of them, up or down. Then the keys: none without a time to live but those
-of the closed list; and once the feed has stopped and the longest life has passed, no bag is left.
+embedded broker. It begins with ten seconds of backlog, so that large ranges, and what they need, lie behind it; with
+more, memory that is free again would hide a leak. Once a second: resident memory of worker and store, number of keys,
+number of series on a real scrape. The first five minutes, or a third of a shorter run, are warm-up. Of the rest, the
+slope of a straight line, over its length and in per cent of the mean, must be under 1 for each of them, up or down.
+Then the keys: none without a time to live but those of the closed list; and once the feed has stopped and the longest
+life has passed, no bag is left.
 
 Exit 0: it holds; 1: it does not; 2: it could not run, or the worker did not keep up, so that nothing is proved. The
-price: whoever else loads the machine is in the store's resident memory too, through what the kernel takes back.
+price: it wants a machine that does nothing else. Whoever loads it makes lag, lag makes larger ranges, and what those
+need stays in the worker's memory.
 """
 
 from __future__ import annotations
