@@ -19,7 +19,7 @@ from streams.chaos.plan import EVENTS_PER_ORDER, Kind, Plan
 from streams.chaos.site import Site, Worker
 from streams.chaos.watch import Partition, StuckError, Watch, held_by, until
 
-AIM_WITHIN_S = 3.0
+AIM_WITHIN_S = 15.0  # a worker may still wait for its group
 RANDOM_DELAY_S = 0.1
 BETWEEN_S = 0.6  # more than standstill.AFTER_MS
 AT_RANDOM = 3  # every third kill comes at any moment
@@ -28,7 +28,7 @@ SESSIONS_STOPPED = 3
 SUPERVISE_S = 0.2
 MOST_EXITS = 20
 OUTPUT = "fraud"
-MIDST = 0.6  # share of a burst's decisions after which the latest kill comes
+MIDST = 0.4  # share of a burst's decisions after which the latest kill comes
 
 Seen = Callable[[], Awaitable[bool]]
 Sign = Callable[[frozenset[Partition]], Awaitable[Seen]]
