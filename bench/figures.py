@@ -5,7 +5,7 @@
 
 Each bench is a process of its own, one after the other, for they would measure each other. One whose needs are absent
 (Java, the recorded data, the peer bench) is skipped with the reason, and its files stay as they are. Exit 0: everything
-that ran ended well and holds; 1: something did not. The price: three hours for all of it, of a machine that does
+that ran ended well and holds; 1: something did not. The price: four hours for all of it, of a machine that does
 nothing else.
 """
 
@@ -62,9 +62,18 @@ def fit(name: str, *words: str) -> Callable[[Options], Sequence[str]]:
     return lambda o: (HEADRACE, "fit", "--data", str(o.data), "--out", str(o.scratch), *words, "--figure", path)
 
 
+def soak(*words: str) -> Callable[[Options], Sequence[str]]:
+    return lambda o: (sys.executable, "-m", "bench.soak", "--minutes", f"{o.minutes:g}", *words)
+
+
 CRASH = ("crash", "crash-exactly-once", "crash-cluster", "crash-embedded", "crash-rollback", "crash-mutations")
 RECORDED = ("recorded-ga360", "recorded-fraud-handbook")
 FITTED = ("value.auc.value", "value.ap.value", "value.cp100.value", "gain.auc.low")
+COUNTED = ("value.events", "value.decisions", "value.anomalies")
+FLAT = (
+    "minutes", "value.worker_mb_slope_percent", "value.store_mb_slope_percent", "value.keys_slope_percent",
+    "value.series_slope_percent", "value.bags_left",
+)  # fmt: skip
 PLAIN, SHARP = "fraud-handbook-logistic", "fraud-handbook-logistic-sharp"
 
 BENCHES = (
@@ -76,7 +85,14 @@ BENCHES = (
         RECORDED,
         lambda o: (sys.executable, "-m", "bench.recorded", "--data", str(o.data)),
         ("data",),
-        ("value.events", "value.decisions", "value.anomalies"),
+        COUNTED,
+    ),
+    Bench(
+        "recorded-kafka",
+        tuple(f"{name}-kafka" for name in RECORDED),
+        lambda o: (sys.executable, "-m", "bench.recorded", "--kafka", "--data", str(o.data)),
+        ("java", "data"),
+        COUNTED,
     ),
     Bench(
         "full_vector",
@@ -97,14 +113,8 @@ BENCHES = (
         ("rows.headrace.events_s", "rows.headrace.cpu_us", "value.events_s_vs_quix",
          "value.events_s_vs_floor_aiokafka", "value.p50_ms_vs_floor", "value.p99_ms_vs_floor"),
     ),
-    Bench(
-        "soak",
-        ("soak",),
-        lambda o: (sys.executable, "-m", "bench.soak", "--minutes", f"{o.minutes:g}"),
-        ("java",),
-        ("minutes", "value.worker_mb_slope_percent", "value.store_mb_slope_percent", "value.keys_slope_percent",
-         "value.series_slope_percent", "value.bags_left"),
-    ),
+    Bench("soak", ("soak",), soak(), ("java",), FLAT),
+    Bench("soak-embedded", ("soak-embedded",), soak("--embedded"), (), FLAT),
     Bench(
         "crash",
         CRASH,
