@@ -23,6 +23,7 @@ from features.compact import compact, over_cap
 from features.entry import own_of
 from features.fold import fold
 from features.group import HOUR_MS, MINUTE_MS, Extra, Group, Window, ever
+from features.kin import alone
 from features.payload import payloads
 
 Ints = npt.NDArray[np.int64]
@@ -122,7 +123,7 @@ class Bags:
         self.number += 1_000
         limit = np.full(len(keys), self.number, np.uint64)
         with self.timer.step("lift"):
-            lift(self.group, bags, limit)
+            lift(alone(self.group, len(bags)), bags, limit)
         with self.timer.step("fold"):
             fold(self.group, bags, limit, own)
         with self.timer.step("compact"):

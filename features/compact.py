@@ -35,6 +35,7 @@ from features.bag import (
 from features.columns import HASH_BITS
 from features.entry import VERSION
 from features.group import Group
+from features.kin import Kin, alone
 from features.segments import heads, keyed, ranges
 from features.skyband import NOBODY, Others, latest
 
@@ -67,14 +68,19 @@ def over_cap(group: Group, bags: Sequence[bytes | None]) -> Ints:
     """The places of the bags that hold more than `group.cap` entries."""
     longer = group.cap * ENTRY_WORDS * 8
     places = [place for place, bag in enumerate(bags) if bag is not None and len(bag) > longer]
-    raws = parse(group, [bags[place] for place in places]).raws
+    raws = parse(alone(group, len(places)), [bags[place] for place in places]).raws
     return np.array(places, np.int64)[raws > group.cap]
 
 
 def compact(group: Group, bags: Sequence[bytes], limit: Numbers) -> list[Compaction | None]:
     """Folds each bag's entries stamped below `limit` (u,) into tiles; None where there are none."""
-    past = lift(group, bags, limit)
-    replacements = _encode(group, past)
+    return compact_kin(alone(group, len(bags)), bags, limit)
+
+
+def compact_kin(kin: Kin, bags: Sequence[bytes], limit: Numbers) -> list[Compaction | None]:
+    """The same for bags of several groups that are read alike."""
+    past = lift(kin, bags, limit)
+    replacements = _encode(kin, past)
     prefixes = _prefix_bytes(past)
     return [
         Compaction(bag[:length], replacement, int.from_bytes(bag[length - 40 : length - 32], "big")) if raws else None
@@ -89,8 +95,9 @@ def canonical(group: Group, bag: bytes) -> dict[str, Any]:
 
 def canonical_each(group: Group, bags: Sequence[bytes]) -> list[dict[str, Any]]:
     """The same of many bags at once, at a fortieth of the price."""
-    past = lift(group, bags, np.full(len(bags), ALL, np.uint64))
-    tiles, others = merge_tiles(group, past.rows, past.newest), merge_others(group, past.items, past.newest)
+    kin = alone(group, len(bags))
+    past = lift(kin, bags, np.full(len(bags), ALL, np.uint64))
+    tiles, others = merge_tiles(group, past.rows, past.newest), merge_others(kin, past.items, past.newest)
     found = [_meaning(group, newest) for newest in past.newest.tolist()]
     names = ("level", "first", *group.sums, *group.peaks)
     fields = np.concatenate((tiles.level[None], tiles.first[None], tiles.sums, tiles.peaks)).T.tolist()
@@ -132,20 +139,23 @@ def _levels(group: Group, owner: Ints, at: Ints, newest: Ints) -> Ints:
     return np.where(gone, ETERNAL if group.forever else -1, level)
 
 
-def merge_others(group: Group, items: Items, newest: Ints) -> Others:
+def merge_others(kin: Kin, items: Items, newest: Ints) -> Others:
     """Counterparties -> those that may still matter, with the time each was last seen."""
+    group = kin.like
     if not group.counted:
         return NOBODY
     end = np.maximum(newest - group.grace_ms, 0)
     start = np.min([window.cut(end) for window in group.counted], axis=0)
     recent = items.at >= start[items.owner]
     key = (items.owner[recent] * len(group.others) + items.slot[recent]) << HASH_BITS | items.hash[recent]
-    return latest(group.exact + 1, key, items.at[recent] // group.ladder[0])
+    keep = np.repeat(kin.each([group.exact + 1 for group in kin.groups]), len(group.others))
+    return latest(keep, key, items.at[recent] // group.ladder[0])
 
 
-def _encode(group: Group, past: Lifted) -> list[bytes]:
+def _encode(kin: Kin, past: Lifted) -> list[bytes]:
     """Header, tiles and others of each bag."""
-    tiles, others = merge_tiles(group, past.rows, past.newest), merge_others(group, past.items, past.newest)
+    group, layout = kin.like, kin.each([group.layout for group in kin.groups])
+    tiles, others = merge_tiles(group, past.rows, past.newest), merge_others(kin, past.items, past.newest)
     bags = len(past.newest)
     owner = others.bins // max(len(group.others), 1)
     tile_count, other_count = np.bincount(tiles.owner, minlength=bags), np.bincount(owner, minlength=bags)
@@ -157,7 +167,7 @@ def _encode(group: Group, past: Lifted) -> list[bytes]:
     sizes = HEADER_WORDS + tile_count * group.tile_words + other_count
     start = np.cumsum(sizes) - sizes
     words = np.zeros(int(sizes.sum()), "<i8")
-    words[start] = VERSION | group.layout << 8 | tile_count << 16 | other_count << 32
+    words[start] = VERSION | layout << 8 | tile_count << 16 | other_count << 32
     words[start + 1] = past.newest
     where = ranges(start + HEADER_WORDS, tile_count, group.tile_words)
     words[where] = tiles.first << 8 | tiles.level

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from features.bag import Items
 from features.columns import HASH_BITS, HASH_MASK
-from features.group import Group
+from features.kin import Kin
 from features.seen import Events, Pairs, Views
 from features.segments import VALUE_BITS, VALUE_MASK, heads, keyed, last_by_key, ranges, run_ends, running_max
 
@@ -60,16 +60,17 @@ class Near:
         return (self.last >= start) & (self.past < start)
 
 
-def count(group: Group, items: Items, events: Events, views: Views, pairs: Pairs) -> list[Floats]:
+def count(kin: Kin, items: Items, events: Events, views: Views, pairs: Pairs) -> list[Floats]:
     """One (e,) array per counterparty column and window, in that order."""
-    slots = len(group.others)
+    group, slots = kin.like, len(kin.like.others)
+    exact = kin.each([group.exact for group in kin.groups])[events.owner]
     cuts = [window.cut(events.end) for window in group.counted]
     known = _known(items, slots, len(views.owner), group.ladder[0], since=int(min(cut.min() for cut in cuts)))
     columns = []
     for slot in range(slots):
         bins = views.of * slots + slot
         near = _near(known, bins, events, pairs, slot)
-        columns += [_count(group.exact, known, bins, near, cut) for cut in cuts]
+        columns += [_count(exact, known, bins, near, cut) for cut in cuts]
     return columns
 
 
@@ -118,14 +119,15 @@ def _mentions(key: Ints, at: Ints) -> tuple[Ints, Ints]:
     return last, following
 
 
-def _count(exact: int, known: Known, bins: Ints, near: Near, cut: Ints) -> Floats:
+def _count(exact: Ints, known: Known, bins: Ints, near: Near, cut: Ints) -> Floats:
     added = near.added(cut)
     counts = known.since(bins, cut) + np.bincount(near.of[added], minlength=len(bins))
     many = np.flatnonzero(counts > exact)
     answer = counts.astype(np.float64)
     if len(many):
-        smallest = _nth_smallest(exact, known, bins[many], cut[many], _only(near, added, many))
-        answer[many] = np.maximum(np.rint(exact * float(1 << HASH_BITS) / smallest), exact + 1)
+        k = exact[many]
+        smallest = _nth_smallest(k, known, bins[many], cut[many], _only(near, added, many))
+        answer[many] = np.maximum(np.rint(k * float(1 << HASH_BITS) / smallest), k + 1)
     return answer
 
 
@@ -139,17 +141,17 @@ def _only(near: Near, added: npt.NDArray[np.bool_], many: Ints) -> tuple[Ints, I
     return of[of >= 0], hashes[of >= 0]
 
 
-def _nth_smallest(n: int, known: Known, bins: Ints, cut: Ints, extra: tuple[Ints, Ints]) -> Ints:
+def _nth_smallest(n: Ints, known: Known, bins: Ints, cut: Ints, extra: tuple[Ints, Ints]) -> Ints:
     """(k,) the n-th smallest hash (from 0) among a bin's since the cut and the extra ones; there are more than n.
 
     Events of one entity mostly share their window's start, so the bag is gone through once per (bin, cut); what the
     block adds changes the answer only where it is smaller.
     """
-    pair, group = np.unique(keyed(bins, cut), return_inverse=True)
-    hashes, start, counts = _smallest_since(n + 1, known, pair)
+    pair, first, group = np.unique(keyed(bins, cut), return_index=True, return_inverse=True)
+    hashes, start, counts = _smallest_since(n[first] + 1, known, pair)
     answer = np.full(len(bins), HASH_MASK + 1)
     enough = counts[group] > n
-    answer[enough] = hashes[start[group[enough]] + n]
+    answer[enough] = hashes[start[group[enough]] + n[enough]]
     of, added = extra
     smaller = added < answer[of]
     if smaller.any():
@@ -157,11 +159,11 @@ def _nth_smallest(n: int, known: Known, bins: Ints, cut: Ints, extra: tuple[Ints
         far = ranges(start[group[merged]], counts[group[merged]])
         owner = np.concatenate((np.repeat(merged, counts[group[merged]]), of[smaller]))
         key = np.sort(owner << HASH_BITS | np.concatenate((hashes[far], added[smaller])))
-        answer[merged] = key[np.searchsorted(key, merged << HASH_BITS) + n] & HASH_MASK
+        answer[merged] = key[np.searchsorted(key, merged << HASH_BITS) + n[merged]] & HASH_MASK
     return answer
 
 
-def _smallest_since(n: int, known: Known, pair: Ints) -> tuple[Ints, Ints, Ints]:
+def _smallest_since(n: Ints, known: Known, pair: Ints) -> tuple[Ints, Ints, Ints]:
     """Of each (bin, cut): its up to n smallest hashes since the cut, as one flat array with starts and counts."""
     bins, cut = pair >> VALUE_BITS, pair & VALUE_MASK
     sizes = known.start[bins + 1] - known.start[bins]
@@ -171,6 +173,6 @@ def _smallest_since(n: int, known: Known, pair: Ints) -> tuple[Ints, Ints, Ints]
     which, owner = which[inside], owner[inside]
     counts = np.bincount(owner, minlength=len(pair))
     start = np.cumsum(counts) - counts
-    kept = np.arange(len(owner)) - start[owner] < n
+    kept = np.arange(len(owner)) - start[owner] < n[owner]
     counts = np.minimum(counts, n)
     return known.key[which[kept]] & HASH_MASK, np.cumsum(counts) - counts, counts

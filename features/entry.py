@@ -56,6 +56,21 @@ def _money(group: Group, columns: Columns) -> tuple[Ints, Ints]:
     return np.where(counts, columns.amount, 0), np.where(counts, columns.place, 0)
 
 
+def side_by_side(owns: Sequence[Own], counts: Sequence[int], slots: int) -> Own:
+    """The events of several groups as those of one with `slots` counterparties; the entities of the first are first."""
+    if len(owns) == 1:
+        return owns[0]
+    start = np.cumsum((0, *counts))
+    return Own(
+        np.concatenate([np.where(o.owner < 0, -1, o.owner + first) for o, first in zip(owns, start, strict=False)]),
+        np.concatenate([own.at for own in owns]),
+        np.concatenate([own.amount for own in owns]),
+        np.concatenate([own.flags for own in owns]),
+        np.concatenate([own.place for own in owns]),
+        np.concatenate([np.pad(own.others, ((0, slots - len(own.others)), (0, 0))) for own in owns], axis=1),
+    )
+
+
 def pack(group: Group, at: Ints, amount: Ints, flags: Ints, place: Ints, others: Sequence[Ints]) -> Ints:
     """(n, 4) entries as little-endian words; `others` are up to three arrays of 32 bits."""
     words = np.zeros((len(at), ENTRY_BYTES // 8), "<i8")

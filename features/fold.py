@@ -5,6 +5,8 @@ total of its entity minus the sum before the window's start, found by binary sea
 contiguous slice. The entity's other events of the same range come as pairs (features/seen.py). All sums are int64;
 floats appear only in the last step, each by a fixed sequence of IEEE operations, so that the bytes repeat on any CPU.
 
+Groups that are read alike are folded together (features/kin.py).
+
 The price: 1.2 to 1.7 us an event of the reference job, 3 to 7 with five windows and three counterparties to count;
 see bench/features.py.
 """
@@ -19,8 +21,9 @@ import numpy.typing as npt
 
 from features import distinct, seen
 from features.bag import Numbers, Rows, lift
-from features.entry import Own
+from features.entry import Own, side_by_side
 from features.group import ABSENT, Aggregate, Group
+from features.kin import Kin, alike, alone
 from features.logscale import STEPS
 from features.segments import VALUE_MASK, keyed, run_ends
 
@@ -29,7 +32,58 @@ Floats = npt.NDArray[np.float64]
 Floats2d = npt.NDArray[np.float64]
 
 ENDLESS = np.iinfo(np.int64).max  # sorts after every key
+PASS_BYTES = 800_000  # of bags that one pass reads: beyond, what it makes of them leaves the cache before it is used
 NO_TIME = VALUE_MASK  # later than every event
+
+
+@dataclass(frozen=True)
+class Lot:
+    """What a range needs of one group: the bags of its entities, the number of each one's shard, its events."""
+
+    group: Group
+    bags: Sequence[bytes | None]
+    limit: Numbers
+    own: Own
+
+
+def fold_each(lots: Sequence[Lot]) -> list[Floats2d]:
+    """`fold` of each lot; of small ones that are read alike in one pass."""
+    folded: dict[int, Floats2d] = {}
+    for kin in alike([lot.group for lot in lots]):
+        for places in _portions(kin, [sum(len(bag or b"") for bag in lots[place].bags) for place in kin]):
+            folded |= zip(places, _together([lots[place] for place in places]), strict=True)
+    return [folded[place] for place in range(len(lots))]
+
+
+def _portions(places: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]]:
+    """Cuts `places` where their bytes would come to more than PASS_BYTES."""
+    portion: list[int] = []
+    held = 0
+    for place, size in zip(places, sizes, strict=True):
+        if portion and held + size > PASS_BYTES:
+            yield portion
+            portion, held = [], 0
+        portion.append(place)
+        held += size
+    yield portion
+
+
+def _together(lots: Sequence[Lot]) -> Iterator[Floats2d]:
+    kin = Kin(tuple(lot.group for lot in lots), tuple(len(lot.bags) for lot in lots))
+    bags = [bag for lot in lots for bag in lot.bags]
+    limit = np.concatenate([lot.limit for lot in lots])
+    out = _fold(kin, bags, limit, side_by_side([lot.own for lot in lots], kin.counts, len(kin.like.others)))
+    ends = np.cumsum([len(lot.own.owner) for lot in lots]).tolist()
+    for lot, start, end in zip(lots, [0, *ends], ends, strict=False):
+        yield out[_rows_of(lot.group, kin.like), start:end].T
+
+
+def _rows_of(group: Group, like: Group) -> Ints:
+    """The places of the group's columns among those of the one that stands for it: it may count fewer others."""
+    missing = (len(like.others) - len(group.others)) * len(like.counted)
+    last = len(like.columns) - 2 * like.recency
+    places = np.arange(len(like.columns))
+    return np.delete(places, slice(last - missing, last))
 
 
 def fold(group: Group, bags: Sequence[bytes | None], limit: Numbers, own: Own) -> Floats2d:
@@ -40,8 +94,14 @@ def fold(group: Group, bags: Sequence[bytes | None], limit: Numbers, own: Own) -
     entity gets zeros. Amounts are in minor units, spread in doublings (powers of two); `since_last` is -1 where the
     entity was not seen within the longest window; an extra measure is -1 where a minimum or maximum has nothing.
     """
+    return _fold(alone(group, len(bags)), bags, limit, own).T
+
+
+def _fold(kin: Kin, bags: Sequence[bytes | None], limit: Numbers, own: Own) -> Floats2d:
+    """(columns, n), those of the group that stands for all."""
+    group = kin.like
     out = np.zeros((len(group.columns), len(own.owner)))
-    past = lift(group, bags, limit)
+    past = lift(kin, bags, limit)
     events = seen.events_of(group, own, past.newest)
     if len(events.order):
         views = seen.views_of(events, len(bags))
@@ -50,11 +110,11 @@ def fold(group: Group, bags: Sequence[bytes | None], limit: Numbers, own: Own) -
         columns = [*_windows(group, sight)]
         if group.counted:
             items = seen.items_seen(past.items, events, views)
-            columns += distinct.count(group, items, events, views, pairs)
+            columns += distinct.count(kin, items, events, views, pairs)
         if group.recency:
             columns += _recency(group, sight)
         out[:, events.order] = columns
-    return out.T
+    return out
 
 
 @dataclass(frozen=True)

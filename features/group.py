@@ -183,6 +183,12 @@ class Group:
         return max(w.reach_ms for w in (*self.windows, *self.counted))
 
     @cached_property
+    def shape(self) -> tuple[object, ...]:
+        """What decides how bags are read: groups of one shape can be read together (features/kin.py)."""
+        windows = tuple((w, self.of(w)) for w in self.windows)
+        return windows, self.counted, self.recency, self.grace_ms, self.forever, self.extra
+
+    @cached_property
     def definition(self) -> str:
         """Everything that decides a value of `columns`, as text: part of a vector's hash."""
         windows = [(w.name, w.tile_ms, w.tiles, self.of(w)) for w in self.windows]

@@ -19,11 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from features.columns import Columns, Floats, Ints
-from features.compact import compact, over_cap
+from features.compact import compact_kin, over_cap
 from features.definitions import Definitions, Flow, Scored
 from features.entry import ENTRY_BYTES, Own, own_of
-from features.fold import fold
+from features.fold import Lot, fold_each
 from features.group import Group
+from features.kin import Kin, alike
 from features.payload import payloads
 from schemas.decode import Decoded
 from schemas.ids import hashes64, payload_hashes
@@ -57,6 +58,16 @@ class Plan:
     columns: Columns
     touched: tuple[Touched, ...]
     spread: Spread
+
+
+@dataclass(frozen=True, slots=True)
+class _Full:
+    """A bag over its cap, and the stamp up to which it may be folded."""
+
+    group: Group
+    entity: str
+    blob: bytes
+    below: int
 
 
 @dataclass(slots=True)
@@ -155,27 +166,31 @@ class RangeWork:
         growth.taken([shard.number for shard in bags], largest)
         swaps: list[Swap] = []
         if growth.due(largest):
-            for touched, blobs, shards in zip(plan.touched, found, owners, strict=True):
-                swaps += self._swaps(growth, touched, blobs, shards)
+            known = [growth.known(shard) for shard in range(self.shards)]
+            full = [
+                [
+                    _Full(t.group, t.entities[place], blob, growth.fold_below(t.group, blob, shard, known[shard]))
+                    for place in over_cap(t.group, blobs).tolist()
+                    for shard, blob in [(shards[place], blobs[place] or b"")]
+                ]
+                for t, blobs, shards in zip(plan.touched, found, owners, strict=True)
+            ]
+            for places in alike([t.group for t in plan.touched]):
+                swaps += self._swaps([full[place] for place in places if full[place]])
         prepared.stages["compact"] = perf_counter() - started
         return swaps
 
-    def _swaps(
-        self, growth: Growth, touched: Touched, blobs: Sequence[bytes | None], shards: Sequence[int]
-    ) -> list[Swap]:
-        places = over_cap(touched.group, blobs).tolist()
-        if not places:
+    def _swaps(self, full: Sequence[Sequence[_Full]]) -> list[Swap]:
+        """Of bags of groups that are read alike, by group."""
+        if not full:
             return []
-        full = [blobs[place] or b"" for place in places]
-        known = {shard: growth.known(shard) for shard in {shards[place] for place in places}}
-        below = [
-            growth.fold_below(touched.group, blob, shards[place], known[shards[place]])
-            for place, blob in zip(places, full, strict=True)
-        ]
+        kin = Kin(tuple(of_group[0].group for of_group in full), tuple(map(len, full)))
+        bags = [bag for of_group in full for bag in of_group]
+        below = np.array([bag.below for bag in bags], np.uint64)
         swaps = []
-        for place, made in zip(places, compact(touched.group, full, np.array(below, np.uint64)), strict=True):
+        for bag, made in zip(bags, compact_kin(kin, [bag.blob for bag in bags], below), strict=True):
             if made is not None:
-                shard, key = bag_key(touched.group.name, touched.entities[place], self.shards)
+                shard, key = bag_key(bag.group.name, bag.entity, self.shards)
                 swaps.append(Swap(shard, key, made.prefix, made.replacement, made.newest))
         return swaps
 
@@ -210,10 +225,11 @@ class RangeWork:
             plan.spread.gather([_before(plan, bags, shard) for shard in range(len(bags))]),
             plan.spread.owners(),
         )
-        return {
-            t.group.name: fold(t.group, blobs, number[shards], t.own)
+        lots = [
+            Lot(t.group, blobs, number[shards], t.own)
             for t, blobs, shards in zip(plan.touched, found, owners, strict=True)
-        }
+        ]
+        return {lot.group.name: folded for lot, folded in zip(lots, fold_each(lots), strict=True)}
 
     def _write(
         self,
