@@ -8,9 +8,12 @@ end. The price: a field cannot be moved, not even for looks.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
+import orjson
 from msgspec import Meta, Struct
 
 from schemas.ids import decision_id
@@ -143,6 +146,18 @@ def encode(record: Struct) -> bytes:
 def encode_each(records: Sequence[Struct]) -> list[bytes]:
     """The canonical bytes of each record: one encoder call for all, cut at the line ends that JSON never contains."""
     return _ENCODER.encode_lines(records).split(b"\n")[:-1]
+
+
+def vectors(rows: npt.NDArray[np.float64]) -> list[Any]:
+    """(n, d) finite -> each row as JSON, to stand for `DecisionLog.vector` in records that are to be encoded.
+
+    The numbers go from the array to text without a Python float each: a third of the price. Exponents get their sign
+    (1e+16), otherwise these are the bytes of `encode`.
+    """
+    if not len(rows):
+        return []
+    text = orjson.dumps(np.ascontiguousarray(rows), option=orjson.OPT_SERIALIZE_NUMPY)
+    return [msgspec.Raw(b"[%b]" % row) for row in text[2:-2].split(b"],[")]
 
 
 def anomaly_id(event_id: str, kind: str) -> str:

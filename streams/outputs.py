@@ -27,6 +27,7 @@ from schemas.decisions import (
     Thresholds,
     anomaly_id,
     encode_each,
+    vectors,
 )
 from schemas.decode import Decoded, Fault
 from schemas.decode import Reason as DeadReason
@@ -152,7 +153,7 @@ class Writer:
                 recovered=one.recovered,
             )
             for one, vector, at, at_ms, amount in zip(
-                made, rows.tolist(), offset.tolist(), columns.at_ms.tolist(), columns.amount.tolist(), strict=True
+                made, vectors(rows), offset.tolist(), columns.at_ms.tolist(), columns.amount.tolist(), strict=True
             )
         ]
 
