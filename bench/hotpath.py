@@ -1,9 +1,10 @@
 """Where each microsecond of a range goes, without Kafka: driver, work and a real store, one partition after the other.
 
-    python -m bench.hotpath --definitions bench/peers/headrace_job.py --range 2000
+    python -m bench.hotpath                       the reference job; its records are the peer bench's (run
+                                                  bench.reference once before)
+    python -m bench.hotpath --shop --range 1000   the shop's full vector, on the orders of bench.full_vector
 
-Records are the reference job's, made by the peer bench (run bench.reference once before). CPU time of this process by
-stage, from the work's own notes and a profile of what is left; Valkey's CPU from its INFO.
+CPU time of this process by stage, from the work's own notes; those with `_s` are the driver's, on the wall's clock.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest.mock import patch
 
+from bench.full_vector import orders
 from bench.reference import OUT
-from features.definitions import load
+from features.definitions import Definitions, load
+from features.shop import shop_definitions
 from schemas.ids import partitions_for
 from schemas.settings import Settings
 from streams.configuration import Configurations, from_files
@@ -35,6 +39,7 @@ from streams.space import limits_of, open_store
 from streams.work import Prepared, RangeWork
 
 PARTITIONS = 4
+REFERENCE = Path("bench/peers/headrace_job.py")
 
 
 @dataclass(slots=True)
@@ -92,10 +97,11 @@ class Stopwatch(Silent):
     def __init__(self) -> None:
         self.stamps = Stamps()
         self.wall: Counter[str] = Counter()
-        self.records = self.asked = self.accepted = 0
+        self.records = self.ranges = self.asked = self.accepted = 0
 
     def done(self, tp: Tp, done: RangeDone) -> None:  # noqa: ARG002 - the observer's seam
         self.records += done.records
+        self.ranges += 1
         for name in done.stages.__dataclass_fields__:
             self.wall[name] += getattr(done.stages, name)
 
@@ -108,7 +114,7 @@ class Stopwatch(Silent):
 
 
 class TimedWork(RangeWork):
-    """Adds up the work's own stages (CPU, since nothing in it waits)."""
+    """Adds up the work's own stages."""
 
     cpu: ClassVar[Counter[str]] = Counter()
 
@@ -125,20 +131,32 @@ def reference_records(n: int) -> list[list[Memory]]:
 
     (OUT / "data").mkdir(exist_ok=True)
     messages = gen.load(str(OUT / "data" / f"main-{n}.pkl"), n=n)
+    return _by_partition([(key, value, int(value[value.rindex(b":") + 1 : -1])) for key, value in messages])
+
+
+def _by_partition(records: Sequence[tuple[bytes, bytes, int]]) -> list[list[Memory]]:
+    """(key, value, ms) of each record -> the log of each partition."""
     logs: list[list[Memory]] = [[] for _ in range(PARTITIONS)]
-    for (key, value), partition in zip(messages, partitions_for([k for k, _ in messages], PARTITIONS), strict=True):
-        at_ms = int(value[value.rindex(b":") + 1 : -1])
+    partitions = partitions_for([key for key, _, _ in records], PARTITIONS)
+    for (key, value, at_ms), partition in zip(records, partitions, strict=True):
         logs[partition].append(Memory(len(logs[partition]), at_ms, key, value))
     return logs
 
 
-async def run(definitions_file: Path, size: int, n: int) -> None:
-    logs = reference_records(n)
-    definitions = load(definitions_file)
+def made(shop: bool, n: int) -> tuple[Definitions, list[list[Memory]]]:
+    """What to run, and the logs of the partitions to run it on."""
+    if shop:
+        return shop_definitions(), _by_partition(orders(n))
+    logs = reference_records(n)  # its folder must be importable before the definitions are
+    return load(REFERENCE), logs
+
+
+async def run(shop: bool, size: int, n: int) -> None:
+    definitions, logs = made(shop, n)
     flow = definitions.flows[0]
     with Children() as children:
         store_process = start_store(children, free_port(), {"appendfsync": "everysec"})
-        settings = Settings.model_validate({"redis": {"url": store_process.url}, "features": definitions_file})
+        settings = Settings.model_validate({"redis": {"url": store_process.url}})
         own = from_files(definitions, None, None)
         async with open_store(settings, definitions) as store:
             configurations = Configurations(definitions, own, store.get_config)
@@ -163,7 +181,8 @@ async def run(definitions_file: Path, size: int, n: int) -> None:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-    print(f"{n} events, ranges of {size}: {n / wall:,.0f} events/s, {cpu / n * 1e6:.2f} us of CPU an event")
+    ranges = f"ranges of {watch.records // watch.ranges} (at most {size})"
+    print(f"{n} events, {ranges}: {n / wall:,.0f} events/s, {cpu / n * 1e6:.2f} us of CPU an event")
     print(f"  compactions  {watch.accepted} of {watch.asked} accepted")
     for name, seconds in (*TimedWork.cpu.items(), *watch.wall.items()):
         print(f"  {name:12} {seconds / n * 1e6:6.2f} us")
@@ -171,11 +190,12 @@ async def run(definitions_file: Path, size: int, n: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--definitions", type=Path, default=Path("bench/peers/headrace_job.py"))
+    parser.add_argument("--shop", action="store_true", help="the shop's definitions in place of the reference job's")
     parser.add_argument("--range", type=int, default=2000)
     parser.add_argument("--events", type=int, default=300_000)
     a = parser.parse_args()
-    asyncio.run(run(a.definitions, a.range, a.events))
+    with patch("streams.work.perf_counter", time.process_time):  # so that other processes do not count
+        asyncio.run(run(a.shop, a.range, a.events))
 
 
 if __name__ == "__main__":
