@@ -10,6 +10,7 @@ from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult, PartitionReco
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor  # type: ignore[import-untyped] # same
 from aiokafka.errors import (  # type: ignore[import-untyped] # same
     AuthenticationFailedError,
+    BrokerResponseError,
     ClusterAuthorizationFailedError,
     CommitFailedError,
     ConsumerStoppedError,
@@ -32,6 +33,7 @@ from aiokafka.errors import (  # type: ignore[import-untyped] # same
     UnknownTopicOrPartitionError,
     UnsupportedSaslMechanismError,
     for_code,
+    kafka_errors,
 )
 from aiokafka.helpers import create_ssl_context  # type: ignore[import-untyped] # same
 from aiokafka.producer.message_accumulator import BatchBuilder  # type: ignore[import-untyped] # same
@@ -56,6 +58,17 @@ from aiokafka.protocol.types import (  # type: ignore[import-untyped] # same
 from aiokafka.record.memory_records import MemoryRecords  # type: ignore[import-untyped] # same
 from aiokafka.structs import OffsetAndMetadata, TopicPartition  # type: ignore[import-untyped] # same
 
+
+class FencedInstanceIdError(BrokerResponseError):  # type: ignore[misc] # untyped base
+    """Another member has joined the group under our static name. aiokafka knows no such code: `UnknownError`."""
+
+    errno = 82
+    message = "FENCED_INSTANCE_ID"
+    description = "Another member has joined the group with the same instance id."
+
+
+kafka_errors[FencedInstanceIdError.errno] = FencedInstanceIdError  # its coordinator then tells it by name
+
 __all__ = [
     "READ_COMMITTED",
     "AIOKafkaClient",
@@ -76,6 +89,7 @@ __all__ = [
     "CoordinationType",
     "CorruptRecordException",
     "DescribeConfigsRequest",
+    "FencedInstanceIdError",
     "FetchRequest",
     "FetchResult",
     "GroupAuthorizationFailedError",

@@ -28,8 +28,9 @@ from typing import Any, Protocol, cast
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.types import TP, ConsumerMessage
 
-from streams.protocol.ports import Batch
-from streams.transport.aio import ConsumerStoppedError
+from streams.protocol.ports import Batch, Stop
+from streams.transport.admission import not_permitted
+from streams.transport.aio import ConsumerStoppedError, FencedInstanceIdError
 from streams.transport.fetching import COMMIT_S, PAUSE_S, BatchConsumerThread, Connected
 from streams.transport.records import Fetched, Record
 
@@ -60,6 +61,10 @@ class Listener(Protocol):
         """These partitions are ours and fetching may begin."""
         ...
 
+    def must_stop(self, stop: Stop) -> None:
+        """Nothing more can be read: end the process in good order."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -75,6 +80,7 @@ class BatchApp(Connected, Protocol):
 
     listener: Listener | None
     commits: bool
+    slot: int | None
 
 
 class BatchConsumer(FaustConsumer):
@@ -112,11 +118,22 @@ class BatchConsumer(FaustConsumer):
             if not self.app.should_stop:
                 raise
         except Exception as error:
+            listener, why = cast(BatchApp, self.app).listener, self._why_to_stop(error)
+            if listener is not None and why is not None:
+                listener.must_stop(Stop(why))
+                return
             log.exception("reading stopped", extra={"reason": repr(error)})
             await self.crash(error)
             raise
         finally:
             self._forget_fetch()
+
+    def _why_to_stop(self, error: Exception) -> str | None:
+        """What the group refuses for good: aiokafka wraps it in an error of its own, with its name in the text."""
+        if FencedInstanceIdError.__name__ in str(error):
+            slot = cast(BatchApp, self.app).slot
+            return f"another worker runs with --slot {slot} (HEADRACE_SLOT) and has taken it over: each needs its own"
+        return not_permitted(error)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """Batches that may be delivered now, one partition after the other; waits for the first at most `timeout`."""

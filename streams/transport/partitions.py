@@ -180,6 +180,9 @@ class PartitionTasks:
             await asyncio.sleep(AGAIN_S)
             source.reset()
 
+    def must_stop(self, stop: Stop) -> None:
+        self._fail("every one of this worker", stop)
+
     def _fail(self, what: str, error: BaseException) -> None:
         """Tells `serve`, which stops the process; that one says why it stops, so here only a bug is loud."""
         level, trace = (logging.INFO, None) if isinstance(error, Stop) else (logging.CRITICAL, error)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ssl
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from aiokafka import errors  # type: ignore[import-untyped]  # it ships no types
 
 from streams.transport.admission import admitted, not_permitted, refusal
+from streams.transport.aio import for_code
+from streams.transport.consumer import BatchConsumer
 from streams.transport.link import Link
 
 LINK = Link("a:1", "SASL_SSL", "PLAIN", "me", "secret")
@@ -50,3 +54,12 @@ def test_a_missing_permission_is_found_among_the_causes() -> None:
     outer.__cause__ = errors.TopicAuthorizationFailedError({"orders", "cart"})
     assert "(topic cart, orders): grant the user of HEADRACE_KAFKA__USERNAME" in (not_permitted(outer) or "")
     assert not_permitted(errors.KafkaError("unexpected")) is None
+
+
+def test_a_slot_that_was_taken_over_is_told_by_its_option() -> None:
+    """As aiokafka's coordinator tells it: the name of the code in the text of another error."""
+    consumer: Any = SimpleNamespace(app=SimpleNamespace(slot=3))
+    told = errors.KafkaError(repr(for_code(82)()))
+    assert "--slot 3" in (BatchConsumer._why_to_stop(consumer, told) or "")
+    assert BatchConsumer._why_to_stop(consumer, errors.KafkaError("UnknownError()")) is None
+    assert "docs/kafka.md" in (BatchConsumer._why_to_stop(consumer, errors.GroupAuthorizationFailedError("g")) or "")
