@@ -251,7 +251,7 @@ async def test_without_the_permissions_of_the_docs_each_is_refused_in_one_line(p
     }
     lines = await asyncio.gather(*refused.values())
     for what, line in zip(refused, lines, strict=True):
-        assert re.search(rf"do not permit it \([^)]*{what}.*HEADRACE_KAFKA__USERNAME.*docs/kafka\.md", line), (
+        assert re.search(rf"{what}.*HEADRACE_KAFKA__USERNAME.*docs/kafka\.md", line), (
             what,
             line,
         )
