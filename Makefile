@@ -52,6 +52,7 @@ test-kafka: $(VENV)/.dev ## the suites on Apache Kafka (Java 17 and Maven)
 
 crash: $(VENV)/.dev ## 20,000 schedules and the crash runs on Apache Kafka (an hour)
 	$(BIN)/python -m tests.simulation --schedules 20000 --jobs 2
+	$(BIN)/python -m tests.simulation --store both --schedules 1000 --jobs 2
 	$(BIN)/python -m bench.crash
 
 soak: $(VENV)/.dev ## memory stays flat: MINUTES=20
