@@ -86,9 +86,9 @@ def test_a_table_serves_any_of_its_currencies_as_base() -> None:
 def test_within_a_cent_of_exact_arithmetic(value: float, code: str) -> None:
     table = DEFAULT_RATES["2026-01-01"]
     amount = Fraction(value) * 10 ** exponent(code)
-    unit = Fraction(str(table[code])) * Fraction(10) ** (2 - exponent(code))  # one minor unit of the currency, in cents
+    unit = Fraction(str(table[code])) * Fraction(10) ** (2 - exponent(code))  # its minor unit in cents
     exact = round(amount) * unit
-    halfway = abs(amount % 1 - Fraction(1, 2)) <= max(amount, 1) / 10**15  # half a minor unit as far as a float can tell
+    halfway = abs(amount % 1 - Fraction(1, 2)) <= max(amount, 1) / 10**15  # as far as a float can tell
     allowed = Fraction(1, 2) + Fraction(1, 10**3) + exact / 10**15 + (unit if halfway else 0)
     assert abs(converted(Rates(), value, code) - exact) <= allowed
 
