@@ -11,10 +11,11 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from streams.embedded.broker import Broker
+from streams.embedded.processes import Children
 from streams.embedded.store import Store
 from tests.e2e.test_up import Up, soon, up
 from tests.support.events import orders
+from tests.support.tansu import start_tansu
 from tests.support.worker import Stream
 
 pytestmark = pytest.mark.xdist_group("usual ports")
@@ -71,17 +72,18 @@ async def test_two_workers_of_one_slot_take_turns_and_spoil_nothing(kafka_stream
 def test_half_a_stack_of_ones_own_and_half_embedded_works(
     up: Callable[..., Up],
     named: str,
-    tansu: Broker,
+    children: Children,
     valkey: Store,
 ) -> None:
+    broker = start_tansu(children)  # of its own: another test's topics may be too few partitions, and it cannot add any
     env = {
-        "broker": {"HEADRACE_KAFKA__BROKERS": tansu.address},
+        "broker": {"HEADRACE_KAFKA__BROKERS": broker.address},
         "store": {"HEADRACE_REDIS__URL": valkey.url},
     }[named]
     with redis.Redis(port=valkey.port) as admin:
         admin.flushall()
     running = up("--workers", "1", env=env).ready()
-    assert (running.address("broker") == tansu.address) == (named == "broker")
+    assert (running.address("broker") == broker.address) == (named == "broker")
     assert (running.address("store") == valkey.url) == (named == "store")
 
     def positions() -> bool:
