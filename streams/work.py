@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from time import perf_counter
 
 import numpy as np
@@ -166,10 +167,10 @@ class RangeWork:
         growth.taken([shard.number for shard in bags], largest)
         swaps: list[Swap] = []
         if growth.due(largest):
-            known = [growth.known(shard) for shard in range(self.shards)]
+            known = cache(growth.known)
             full = [
                 [
-                    _Full(t.group, t.entities[place], blob, growth.fold_below(t.group, blob, shard, known[shard]))
+                    _Full(t.group, t.entities[place], blob, growth.fold_below(t.group, blob, shard, known(shard)))
                     for place in over_cap(t.group, blobs).tolist()
                     for shard, blob in [(shards[place], blobs[place] or b"")]
                 ]
