@@ -50,7 +50,7 @@ async def test_a_killed_kafka_comes_back_with_its_log(kafka: Kafka) -> None:
 async def test_a_continued_kafka_answers_again(kafka: Kafka) -> None:
     kafka.stop()
     try:
-        assert not answers(kafka.port)
+        assert any(not answers(kafka.port) for _ in range(10))  # a signal takes a moment to reach every thread
     finally:
         kafka.cont()
     await make_topic(kafka.address, "after-the-pause")
