@@ -22,7 +22,7 @@ from features.bag import stamps_of
 from features.group import Group
 from streams.protocol.ports import Tp
 
-LARGE_BYTES = 12_500  # a bag that would pass this at the present size of ranges makes them shorter; the limit is 16 KB
+LARGE_BYTES = 10_000  # a bag that would pass this at the present size of ranges makes them shorter; the limit is 16 KB
 NOTABLE_BYTES = 3_000  # bags of this size are looked at after every range
 ENTRY_BYTES = 40
 FIRST_RANGE = 250
@@ -108,7 +108,7 @@ class Appetite:
         bag_bytes, raw_bytes = self._largest
         if bag_bytes + 3 * raw_bytes < LARGE_BYTES:
             return 2.0
-        return 1.25 if bag_bytes + raw_bytes // 2 < LARGE_BYTES else 1.0
+        return 1.25 if bag_bytes + raw_bytes < LARGE_BYTES else 1.0
 
     def _set(self, records: int) -> None:
         self.records = max(min(LEAST_RANGE, self._most), min(self._most, records))
