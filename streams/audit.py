@@ -60,10 +60,12 @@ class Report:
         return not self.problem_count and self.consumed == sum(parts)
 
     def wrong(self, text: str) -> None:
-        """Notes a problem; the first few are kept in words."""
+        """Notes a problem; the first few are kept in words, those that name an order before all others."""
         self.problem_count += 1
-        if len(self.problems) < SHOWN:
-            self.problems.append(text)
+        self.problems.append(text)
+        if len(self.problems) > SHOWN:
+            others = [place for place, kept in enumerate(self.problems) if not kept.startswith("order ")]
+            del self.problems[others[-1] if others else SHOWN]
 
     def as_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__} | {"holds": self.holds}

@@ -38,8 +38,13 @@ class Report:
     def holds(self) -> bool:
         return not self.problems and not self.void
 
+    @property
+    def told(self) -> list[str]:
+        """The first problems, those that name an order before all others."""
+        return sorted(self.problems, key=lambda problem: not problem.startswith("order "))[:SHOWN]
+
     def as_dict(self) -> dict[str, Any]:
-        return {"holds": self.holds, **asdict(self), "problems": self.problems[:SHOWN]}
+        return {"holds": self.holds, **asdict(self), "problems": self.told}
 
     def lines(self) -> Iterator[str]:
         """For a terminal."""
@@ -57,7 +62,7 @@ class Report:
         if self.state:
             same = "equal to" if self.state["equal"] else "NOT equal to"
             yield f"state: {self.state['bags']:,} records, {same} one clean pass (sha256 {self.state['sha256']})"
-        yield from (f"  ! {problem}" for problem in self.problems[:SHOWN])
+        yield from (f"  ! {problem}" for problem in self.told)
         yield from (f"  void: {why}" for why in self.void)
         yield "it holds" if self.holds else "it does not hold" if self.problems else "the run proves nothing"
 
