@@ -14,34 +14,8 @@ import time
 from typing import Any
 
 from schemas.decode import decode_batch
+from tests.unit.schemas.builders import ORDER
 
-ORDER: dict[str, Any] = {
-    "type": "purchase",
-    "event_id": "e-0123456789abcdef",
-    "event_time": "2026-01-15T12:34:56.789Z",
-    "user_id": "u-12345",
-    "session_id": "s-1234567",
-    "order_id": "o-123456789",
-    "value": 129.97,
-    "currency": "EUR",
-    "items": [
-        {
-            "item_id": "sku-1001",
-            "item_name": "Trail shoe",
-            "item_category": "Shoes",
-            "price": 89.99,
-            "quantity": 1,
-        },
-        {"item_id": "sku-2002", "item_name": "Wool sock", "item_category": "Socks", "price": 19.99, "quantity": 2},
-    ],
-    "card_id": "c-0a1b2c3d4e5f",
-    "device_id": "d-99887766",
-    "ip": "203.0.113.77",
-    "merchant_id": "m-12",
-    "billing_country": "DE",
-    "shipping_country": "DE",
-    "payment_method": "card",
-}
 NAMED = {**ORDER, "items": [{**ORDER["items"][0], "item_name": "Läufer"}, ORDER["items"][1]]}
 LONG = {**ORDER, "items": ORDER["items"] * 5}
 LEAN = {name: ORDER[name] for name in ("type", "event_id", "event_time", "user_id", "order_id", "value", "currency")}

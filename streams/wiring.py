@@ -149,7 +149,7 @@ async def _run(settings: Settings, slot: int | None) -> None:
         made = await _unless(stopping, _make(settings, slot, stack))
         if made is not None:
             app, tasks, watchdog = made
-            await serve(app, tasks, stopping, watch=watchdog.watch if settings.watchdog.enabled else None)
+            await serve(app, tasks, stopping, watches=[watchdog.watch] if settings.watchdog.enabled else [])
 
 
 async def _unless(stopping: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:

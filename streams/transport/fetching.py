@@ -126,7 +126,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
 
     async def standings(self) -> dict[TP, tuple[int, int]]:
         """(position, end) of each assigned partition where both are known."""
-        if self.thread_loop.is_closed():  # the app is stopping, and the watchdog had one more look
+        if self.thread_loop.is_closed():  # the app is stopping, and the lag gauge has one more look
             return {}
         return await self._in_thread(self._standings())
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from streams.transport.app import App
@@ -25,25 +25,33 @@ async def serve(
     tasks: PartitionTasks,
     stopping: asyncio.Event,
     *,
-    watch: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    watches: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
     stop_within_s: float = STOP_WITHIN_S,
 ) -> None:
-    """Returns after a stop in good order; raises what broke the app, or what `watch` found. `tasks` is attached."""
+    """Returns after a stop in good order; raises what broke the app, or what one of `watches` found.
+
+    `tasks` is attached. The watches look at the app and end before it does.
+    """
     waits = (stopping.wait(), tasks.failed.wait(), app.wait_until_stopped())
     ends: list[asyncio.Task[Any]] = [asyncio.create_task(wait) for wait in waits]
-    if watch is not None:
-        ends.append(asyncio.create_task(watch()))
+    watching = [asyncio.create_task(watch()) for watch in watches]
     starting = asyncio.create_task(_start(app))
     try:
-        await asyncio.wait([*ends, starting], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([*ends, *watching, starting], return_when=asyncio.FIRST_COMPLETED)
     finally:
+        seen = await _end(watching)
         await _stop(app, tasks, stop_within_s)
-        for task in (*ends, starting):
-            task.cancel()
-        ended = await asyncio.gather(starting, *ends, return_exceptions=True)
+        ended = [*seen, *await _end([starting, *ends])]
     for error in (tasks.failure, app.crash_reason, *ended):
         if isinstance(error, Exception):
             raise error
+
+
+async def _end(tasks: Sequence[asyncio.Task[Any]]) -> list[Any]:
+    """Cancels those that still run; what each came to."""
+    for task in tasks:
+        task.cancel()
+    return await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _start(app: App) -> None:
