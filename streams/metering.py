@@ -92,11 +92,24 @@ class Meter:
         log.warning("the process stood still: learning the place again", extra={"tp": str(tp), "seconds": seconds})
 
 
-async def watch_lag(standings: Callable[[], Awaitable[dict[TP, Standing]]], metrics: Metrics) -> None:
-    """Sets the lag gauge of every assigned partition, for ever."""
+async def watch_lag(
+    standings: Callable[[], Awaitable[dict[TP, Standing]]], metrics: Metrics, every_s: float = LAG_EVERY_S
+) -> None:
+    """Sets the lag gauge of every assigned partition, for ever: a look that fails leaves the gauges as they are."""
+    known = True
     while True:
-        await asyncio.sleep(LAG_EVERY_S)
-        for tp, standing in (await standings()).items():
+        await asyncio.sleep(every_s)
+        try:
+            found = await standings()
+        except Exception as error:  # a gauge is no reason to stop a worker, nor to stop looking
+            if known:
+                log.warning("the lag is not known", extra={"why": f"{type(error).__name__}: {error}"})
+            known = False
+            continue
+        if not known:
+            log.info("the lag is known again")
+        known = True
+        for tp, standing in found.items():
             lag = max(0, standing.end - standing.position) + standing.waiting
             metrics.lag.labels(tp.topic, str(tp.partition)).set(lag)
 

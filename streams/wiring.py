@@ -17,6 +17,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from faust.types import TP
@@ -48,7 +49,7 @@ from streams.transport.log import LogReader
 from streams.transport.partitions import PartitionTasks
 from streams.transport.profile import Profile, profile_of
 from streams.transport.records import Record
-from streams.transport.serve import serve
+from streams.transport.serve import Watch, serve
 from streams.transport.sink import KafkaSink
 from streams.transport.source import KafkaSource
 from streams.transport.watchdog import StalledError, Watchdog
@@ -148,8 +149,8 @@ async def _run(settings: Settings, slot: int | None) -> None:
     async with AsyncExitStack() as stack:
         made = await _unless(stopping, _make(settings, slot, stack))
         if made is not None:
-            app, tasks, watchdog = made
-            await serve(app, tasks, stopping, watches=[watchdog.watch] if settings.watchdog.enabled else [])
+            app, tasks, watches = made
+            await serve(app, tasks, stopping, watches=watches)
 
 
 async def _unless(stopping: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
@@ -164,7 +165,7 @@ async def _unless(stopping: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | 
         await asyncio.wait((task, told))
 
 
-async def _make(settings: Settings, slot: int | None, stack: AsyncExitStack) -> tuple[App, PartitionTasks, Watchdog]:
+async def _make(settings: Settings, slot: int | None, stack: AsyncExitStack) -> tuple[App, PartitionTasks, list[Watch]]:
     """Everything a worker is made of, checked; what must be closed again is on the stack."""
     definitions = definitions_of(settings)
     metrics = Metrics(process_registry())
@@ -206,9 +207,10 @@ async def _make(settings: Settings, slot: int | None, stack: AsyncExitStack) -> 
     tasks = PartitionTasks(app, parts.work_on, reader, closed=sink.close).attach()
     attach(app, definitions, tasks)
     log.info("the worker starts", extra={"config": configurations.own.id, "profile": profile.name})
-    lag = asyncio.create_task(watch_lag(_standings(app), metrics), name="lag")
-    stack.callback(lag.cancel)
-    return app, tasks, _watchdog(settings, app, tasks, reader, parts.meter, profile)
+    watches: list[Watch] = [partial(watch_lag, _standings(app), metrics)]
+    if settings.watchdog.enabled:
+        watches.append(_watchdog(settings, app, tasks, reader, parts.meter, profile).watch)
+    return app, tasks, watches
 
 
 def _serve_metrics(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> None:

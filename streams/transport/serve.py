@@ -19,13 +19,15 @@ log = logging.getLogger(__name__)
 
 STOP_WITHIN_S = 20.0
 
+Watch = Callable[[], Coroutine[Any, Any, None]]
+
 
 async def serve(
     app: App,
     tasks: PartitionTasks,
     stopping: asyncio.Event,
     *,
-    watches: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
+    watches: Sequence[Watch] = (),
     stop_within_s: float = STOP_WITHIN_S,
 ) -> None:
     """Returns after a stop in good order; raises what broke the app, or what one of `watches` found.
