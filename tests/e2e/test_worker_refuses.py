@@ -54,11 +54,11 @@ async def test_a_topic_made_anew_stops_the_worker_until_it_is_rebased_and_then_t
     await make_topic(stream, "orders", stream.partitions)
     again, new = orders(1, users=20, name="old"), order("new", "u0", 3_600_000 // 2)
     await stream.send(*again, new)
-    assert await worker.ended(60.0) == 2, worker.said
+    assert await worker.ended() == 2, worker.said
     assert "headrace state rebase orders" in worker.said
     assert "o-new" not in await stream.decisions()
     second = stream.worker()
-    assert await second.ended(60.0) == 2, "a worker started anew must not go on either"
+    assert await second.ended() == 2, "a worker started anew must not go on either"
 
     before = await stream.dump()
     code, told, errors = await stream.command("state", "rebase", "orders")
@@ -110,7 +110,7 @@ async def test_an_empty_store_under_a_published_log_stops_the_worker_and_a_rebui
         file.unlink()
     stream.store.start_again()
     second = stream.worker()
-    assert await second.ended(60.0) == 2
+    assert await second.ended() == 2
     assert "headrace state rebuild" in second.said
     code, _, errors = await stream.command("state", "rebuild")
     assert code == 0, errors

@@ -41,6 +41,7 @@ from streams.transport.log import LogReader
 ROOT = Path(__file__).parents[2]
 SETTLED_WITHIN_S = 60.0
 STARTED_WITHIN_S = 40.0
+ENDED_WITHIN_S = 120.0  # of one that refuses to start: seconds, or a minute where every core is busy with other tests
 POLL_S = 0.1
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
@@ -100,8 +101,8 @@ class Worker:
         """SIGTERM; the exit code."""
         return self.child.terminate(30.0)
 
-    async def ended(self, within_s: float = 30.0) -> int:
-        """The exit code of one that ends by itself."""
+    async def ended(self, within_s: float = ENDED_WITHIN_S) -> int:
+        """The exit code of one that ends by itself, as soon as it has."""
         await until(lambda: not self.child.running, within_s, lambda: f"it has not ended:\n{self.said}")
         return self.child.wait(0.0) or 0
 
