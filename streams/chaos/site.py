@@ -20,7 +20,7 @@ from streams.chaos.plan import Kind
 from streams.embedded.broker import Broker, start_broker
 from streams.embedded.processes import Child, Children, StartError, free_port
 from streams.embedded.store import Store, start_store
-from streams.embedded.supervisor import reason
+from streams.embedded.supervisor import WORDS, reason
 
 KEPT = "appendonlydir"  # where a store has its files
 
@@ -57,10 +57,11 @@ class Worker:
         self.standing_still = False
 
     def ended(self) -> str | None:
-        """Why it ended by itself, with its last words; None while it runs."""
+        """Why it ended, with its last words where it failed by itself; None while it runs."""
         if self.child is None or (code := self.child.poll()) is None:
             return None
-        return f"worker {self.slot} ended ({reason(code)}): {self.child.last_words(3)}"
+        said = self.child.complaint(WORDS)
+        return f"worker {self.slot} ended ({reason(code)})" + (f": {said}" if said else "")
 
 
 @dataclass(slots=True)

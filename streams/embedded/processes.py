@@ -33,6 +33,7 @@ LOCALHOST = "127.0.0.1"
 POLL_S = 0.02
 SERVICE_PORTS = range(15_000, 32_768)  # Linux's outgoing ones begin at 32,768, macOS's at 49,152
 GUARD_END_S = 20.0
+FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}  # somebody's, or the system's, decision
 
 _DICE = random.SystemRandom()  # not the seeded one: processes of one test run would all pick the same
 
@@ -171,6 +172,10 @@ class Child:
         with contextlib.suppress(OSError):
             return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
         return ""
+
+    def complaint(self, lines: int = 15) -> str:
+        """The end of what an ended one wrote, where it failed by itself: one that was killed did not see it coming."""
+        return "" if -(self.poll() or 0) in FROM_OUTSIDE else self.last_words(lines)
 
 
 def _has_ended(pid: int) -> bool:

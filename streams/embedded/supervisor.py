@@ -73,14 +73,13 @@ class Supervisor:
         healthy = self._clock() - service.started_at_s >= HEALTHY_S
         if code == COULD_NOT_RUN and service.fresh and not healthy:
             raise StartError(f"{service.name} could not run; its last words:\n{service.child.last_words()}")
-        self._postpone(service, f"has ended ({reason(code)})", healthy=healthy)
+        self._postpone(service, f"has ended ({reason(code)})", service.child.complaint(WORDS), healthy=healthy)
 
-    def _postpone(self, service: Service, what: str, *, healthy: bool) -> None:
+    def _postpone(self, service: Service, what: str, said: str = "", *, healthy: bool) -> None:
         service.failures = 0 if healthy else service.failures + 1
         wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** (service.failures - 1)) if service.failures else 0.0
         service.again_at_s = self._clock() + wait_s
         soon = f"in {wait_s:g} s" if wait_s else "at once"
-        said = service.child.last_words(WORDS)
         self._tell(f"{service.name} {what}; starting it again {soon}" + (f"; it said last:\n{said}" if said else ""))
 
     def _start(self, service: Service) -> None:

@@ -75,6 +75,23 @@ def test_a_message_holds_the_code_and_the_last_words(children: Children) -> None
     ]
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_one_that_was_ended_from_outside_has_no_last_words(children: Children, number: signal.Signals) -> None:
+    bench = Bench(children)
+    service = bench.add("import time; print('all is well', flush=True); time.sleep(600)")
+    while not service.child.last_words():
+        service.child.wait(0.01)
+    service.child.process.send_signal(number)
+    bench.after_its_end(service)
+    assert bench.told == [f"the service has ended ({number.name}); starting it again in 0.5 s"]
+
+
+def test_one_that_crashed_has_last_words_though_a_signal_ended_it(children: Children) -> None:
+    bench = Bench(children)
+    bench.after_its_end(bench.add("import os; print('no memory left', flush=True); os.abort()"))
+    assert bench.told == ["the service has ended (SIGABRT); starting it again in 0.5 s; it said last:\nno memory left"]
+
+
 def test_one_that_could_not_run_at_its_very_start_is_a_failed_start(children: Children) -> None:
     bench = Bench(children)
     with pytest.raises(StartError, match=r"the service could not run; its last words:\nno such rule"):
