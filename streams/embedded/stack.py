@@ -30,27 +30,38 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """All that runs; `metrics_ports` by the workers' slots."""
+    """All that runs; `metrics_ports` by the workers' slots. `tell` gets a line for each change of state."""
 
     services: Services
     supervisor: Supervisor
     metrics_ports: list[int]
+    tell: Callable[[str], None]
 
     def look(self) -> None:
         """Starts again what has ended. Raises StartError where that cannot help: the embedded broker is gone."""
+        self._look_at_broker()
         self.supervisor.look()
+
+    def _look_at_broker(self) -> None:
+        """Raises StartError where it has ended. That is told first: workers without a broker take long to end."""
         broker = self.services.broker
-        if broker is not None and (code := broker.child.poll()) is not None:
-            raise StartError(
-                f"the embedded broker has ended ({reason(code)}) and its logs, kept in memory, are lost: "
-                "start again, or use Apache Kafka, which keeps them (HEADRACE_KAFKA__BROKERS)"
-            )
+        if broker is None or (code := broker.child.poll()) is None:
+            return
+        self.tell(f"the embedded broker has ended ({reason(code)}): ending the workers, then all the rest")
+        raise StartError(
+            f"the embedded broker has ended ({reason(code)}) and its logs, kept in memory, are lost: "
+            "start again, or use Apache Kafka, which keeps them (HEADRACE_KAFKA__BROKERS)"
+        )
 
     def wait_for_workers(self) -> None:
-        """Returns when each serves its metrics; raises StartError where one ends first."""
+        """Returns when each serves its metrics; raises StartError where one ends first, or the broker does."""
         workers = [service for service in self.supervisor.services if service.name.startswith("worker")]
         for worker, port in zip(workers, self.metrics_ports, strict=True):
-            wait_until(partial(is_open, port), worker.child, WORKER_START_S)
+            wait_until(partial(self._is_open, port), worker.child, WORKER_START_S)
+
+    def _is_open(self, port: int) -> bool:
+        self._look_at_broker()
+        return is_open(port)
 
     def table(self, *, kept: bool = False) -> list[str]:
         """Every address, a line each, and what another terminal must be told where the ports are not the usual ones."""
@@ -82,7 +93,7 @@ class Stack:
 def running(children: Children, workers: int, ports: Ports, tell: Callable[[str], None]) -> Iterator[Stack]:
     """Starts everything; leaving the context ends the workers, and leaving that of `children` the services.
 
-    Workers have been started, not waited for. `tell` gets a line when something is started again.
+    Workers have been started, not waited for. `tell` gets a line when something has ended or is started again.
     """
     services = start_services(children, ports.broker, ports.store)
     supervisor = Supervisor(tell)
@@ -93,7 +104,7 @@ def running(children: Children, workers: int, ports: Ports, tell: Callable[[str]
             metrics = [_metrics_port(slot, ports.metrics, holds) for slot in range(workers)]
             for slot, port in enumerate(metrics):
                 supervisor.add(f"worker {slot}", partial(services.start_worker, slot, port))
-            yield Stack(services, supervisor, metrics)
+            yield Stack(services, supervisor, metrics, tell)
         finally:
             supervisor.stop(WORKER_END_S)
 

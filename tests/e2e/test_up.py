@@ -210,6 +210,14 @@ def test_a_dead_broker_ends_it_with_the_reason_since_its_log_is_lost(up: Callabl
     assert "the embedded broker has ended (SIGKILL)" in running.errors.read_text()
 
 
+def test_a_dead_broker_is_told_at_once_and_not_when_the_workers_have_ended(up: Callable[..., Up]) -> None:
+    running = up("--workers", "1").ready()
+    running.child("tansu").kill()
+    soon(lambda: "the embedded broker has ended (SIGKILL): ending the workers" in running.errors.read_text())
+    assert running.process.poll() is None, "it was told only at the end"
+    assert running.ended() == 2
+
+
 def test_a_kept_folder_stays_and_is_refused_a_second_time(up: Callable[..., Up], tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     running = up("--workers", "0", "--keep", str(kept)).ready()
