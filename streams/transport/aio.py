@@ -40,7 +40,9 @@ from aiokafka.producer.message_accumulator import BatchBuilder  # type: ignore[i
 from aiokafka.protocol.abstract import AbstractType  # type: ignore[import-untyped] # same
 from aiokafka.protocol.admin import DescribeConfigsRequest  # type: ignore[import-untyped] # same
 from aiokafka.protocol.api import Request, RequestStruct, Response  # type: ignore[import-untyped] # same
+from aiokafka.protocol.commit import OffsetCommitRequest  # type: ignore[import-untyped] # same
 from aiokafka.protocol.fetch import FetchRequest  # type: ignore[import-untyped] # same
+from aiokafka.protocol.group import HeartbeatRequest  # type: ignore[import-untyped] # same
 from aiokafka.protocol.offset import OffsetRequest  # type: ignore[import-untyped] # same
 from aiokafka.protocol.types import (  # type: ignore[import-untyped] # same
     Array,
@@ -93,6 +95,7 @@ __all__ = [
     "FetchRequest",
     "FetchResult",
     "GroupAuthorizationFailedError",
+    "HeartbeatRequest",
     "IllegalSaslStateError",
     "IllegalStateError",
     "Int16",
@@ -107,6 +110,7 @@ __all__ = [
     "MessageSizeTooLargeError",
     "NodeNotReadyError",
     "OffsetAndMetadata",
+    "OffsetCommitRequest",
     "OffsetRequest",
     "PartitionRecords",
     "ProducerClosed",

@@ -132,7 +132,10 @@ class BatchConsumer(FaustConsumer):
         """What the group refuses for good: aiokafka wraps it in an error of its own, with its name in the text."""
         if FencedInstanceIdError.__name__ in str(error):
             slot = cast(BatchApp, self.app).slot
-            return f"another worker runs with --slot {slot} (HEADRACE_SLOT) and has taken it over: each needs its own"
+            return (
+                f"another worker has joined with --slot {slot} (HEADRACE_SLOT) and taken this one's place: "
+                "give each worker a slot of its own, or stop the other one"
+            )
         return not_permitted(error)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:

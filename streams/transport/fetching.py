@@ -29,6 +29,7 @@ from streams.transport.aio import (
     TopicPartition,
 )
 from streams.transport.link import Link
+from streams.transport.membership import say_name
 from streams.transport.profile import Profile
 from streams.transport.records import Fetched
 
@@ -96,7 +97,9 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
 
     async def on_start(self) -> None:
         await super().on_start()
-        self._ensure_consumer()._fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
+        consumer = self._ensure_consumer()
+        consumer._fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
+        say_name(consumer._coordinator)  # nobody has subscribed yet, so it has not joined
 
     def want(self, wanted: frozenset[TP]) -> None:
         """Names the partitions to fetch for, also to a fetch that is under way."""
@@ -137,6 +140,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
     async def _fetch(self, timeout_s: float) -> Mapping[TP, Fetched]:
         consumer = self._ensure_consumer()
         fetcher = consumer._fetcher
+        consumer._coordinator.check_errors()  # one that came while nobody was fetching
         deadline = time.monotonic() + timeout_s
         with fetcher._subscriptions.fetch_context():
             while True:

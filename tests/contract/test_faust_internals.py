@@ -42,7 +42,9 @@ from streams.transport.aio import (
     AIOKafkaProducer,
     BatchBuilder,
     FetchResult,
+    HeartbeatRequest,
     MemoryRecords,
+    OffsetCommitRequest,
     PartitionRecords,
     TopicPartition,
 )
@@ -237,6 +239,29 @@ class TestFetching:
         assert "self._closed" in text
         assert "self._coordinator = GroupCoordinator(" in text
         assert parameters(GroupCoordinator.fetch_committed_offsets) == ["self", "partitions"]
+        assert parameters(GroupCoordinator.check_errors) == ["self"]
+
+
+class TestMembership:
+    """What `membership.py` replaces: how a static member asks, and what becomes of the answer."""
+
+    def test_all_that_a_coordinator_asks_goes_through_one_method(self) -> None:
+        assert parameters(GroupCoordinator._send_req) == ["self", "request"]
+        assert "self._group_instance_id = " in source(GroupCoordinator.__init__)
+        for method in (GroupCoordinator._do_heartbeat, GroupCoordinator._do_commit_offsets):
+            assert "await self._send_req(request)" in source(method)
+
+    def test_heartbeats_and_commits_still_lack_the_name(self) -> None:
+        assert parameters(HeartbeatRequest.__init__) == ["self", "group", "generation_id", "member_id"]
+        assert "instance" not in source(OffsetCommitRequest)
+
+    def test_a_heartbeat_that_is_refused_for_another_reason_than_those_it_knows_reaches_the_next_fetch(self) -> None:
+        assert "Unexpected exception in heartbeat task: {error_type()!r}" in source(GroupCoordinator._do_heartbeat)
+        assert "self._pending_exception = exc" in source(GroupCoordinator._push_error_to_user)
+        assert "raise exc" in source(GroupCoordinator.check_errors)
+
+    def test_a_static_member_that_ends_does_not_leave(self) -> None:
+        assert "self._group_instance_id is None" in source(GroupCoordinator._maybe_leave_group)
 
 
 class TestProducing:

@@ -52,22 +52,6 @@ async def test_a_state_of_other_constants_or_a_store_that_evicts_is_refused(embe
     assert (await stream.settled(25)).decided == 25
 
 
-@pytest.mark.kafka
-async def test_two_workers_of_one_slot_take_turns_and_spoil_nothing(kafka_stream: Stream) -> None:
-    """The group gives the slot to who joined last; one that is thrown out for good says why."""
-    stream = kafka_stream
-    first = stream.worker(0)
-    await stream.working(first)
-    stream.worker(0)
-    for part in range(5):
-        await stream.send(*orders(40, name=f"part-{part}-"))
-    assert (await stream.settled(200)).decided == 200
-    for worker in stream.workers:
-        if not worker.child.running:
-            assert worker.child.wait(0.0) == 2, worker.said
-            assert "another worker runs with --slot 0" in worker.said
-
-
 @pytest.mark.parametrize("named", ["broker", "store"])
 def test_half_a_stack_of_ones_own_and_half_embedded_works(
     up: Callable[..., Up],
