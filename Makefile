@@ -2,13 +2,14 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-UV := $(BIN)/uv pip install -q --python $(BIN)/python --constraint constraints.txt
+UV := $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 SECONDS_OF_DEMO ?=
 MINUTES ?= 20
 PEERBENCH ?= ../shared/bench
 SOURCES := schemas features models training streams simulation bench tests
+RUN_BY_WORKERS := schemas features models streams
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types imports test-kafka crash soak bench figures constraints clean
+.PHONY: help bytecode demo test check format lint types imports test-kafka crash soak bench figures constraints clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -27,10 +28,14 @@ $(VENV)/.dev: pyproject.toml constraints.txt $(VENV)/.embedded | $(BIN)/uv
 	$(UV) --editable '.[embedded,history]' --group dev
 	@touch $@
 
-demo: $(VENV)/.embedded ## a live shop, scored as you watch (Ctrl-C ends it)
+# Where PYTHONDONTWRITEBYTECODE is set, Python keeps none by itself: every start of a worker would compile all it imports.
+bytecode: $(VENV)/.embedded
+	@$(BIN)/python -m compileall -q $(RUN_BY_WORKERS)
+
+demo: bytecode ## a live shop, scored as you watch (Ctrl-C ends it)
 	$(BIN)/headrace demo $(if $(SECONDS_OF_DEMO),--seconds $(SECONDS_OF_DEMO))
 
-test: $(VENV)/.dev ## the quick tests: units, properties, 500 schedules, real store, embedded broker
+test: $(VENV)/.dev bytecode ## the quick tests: units, properties, 500 schedules, real store, embedded broker
 	$(BIN)/pytest -m 'not kafka and not slow' -n auto --dist loadgroup
 
 check: format lint types imports test ## what CI runs, but for test-kafka
@@ -47,21 +52,21 @@ types: $(VENV)/.dev
 imports: $(VENV)/.dev
 	$(BIN)/pytest -q tests/unit/test_imports.py
 
-test-kafka: $(VENV)/.dev ## the suites on Apache Kafka (Java 17 and Maven)
+test-kafka: $(VENV)/.dev bytecode ## the suites on Apache Kafka (Java 17 and Maven)
 	$(BIN)/pytest -m 'kafka and not slow' --timeout 300
 
-crash: $(VENV)/.dev ## 20,000 schedules and the crash runs on Apache Kafka (an hour)
+crash: $(VENV)/.dev bytecode ## 20,000 schedules and the crash runs on Apache Kafka (an hour)
 	$(BIN)/python -m tests.simulation --schedules 20000 --jobs 2
 	$(BIN)/python -m tests.simulation --store both --schedules 1000 --jobs 2
 	$(BIN)/python -m bench.crash
 
-soak: $(VENV)/.dev ## memory stays flat: MINUTES=20
+soak: $(VENV)/.dev bytecode ## memory stays flat: MINUTES=20
 	$(BIN)/python -m bench.soak --minutes $(MINUTES)
 
-bench: $(VENV)/.dev ## the reference job beside its peers: PEERBENCH=../shared/bench
+bench: $(VENV)/.dev bytecode ## the reference job beside its peers: PEERBENCH=../shared/bench
 	$(BIN)/python -m bench.reference --peerbench $(PEERBENCH)
 
-figures: $(VENV)/.dev ## measures again everything in docs/figures
+figures: $(VENV)/.dev bytecode ## measures again everything in docs/figures
 	$(BIN)/python -m bench.figures --peerbench $(PEERBENCH)
 
 constraints: $(BIN)/uv ## resolves constraints.txt anew (hashes, no index addresses)
