@@ -91,7 +91,10 @@ class DecisionLog(Struct, gc=False, frozen=True):
 
 
 class Anomaly(Struct, gc=False, frozen=True):
-    """A record of `anomalies`: an event that a session rule objects to. Its id is that of event and rule."""
+    """A record of `anomalies`: a session that a rule objects to, with the event that it was noticed at.
+
+    The id is that of session and rule: which event it was depends on how topics interleave.
+    """
 
     anomaly_id: str
     kind: str  # the rule's name
@@ -160,9 +163,9 @@ def vectors(rows: npt.NDArray[np.float64]) -> list[Any]:
     return [msgspec.Raw(b"[%b]" % row) for row in text[2:-2].split(b"],[")]
 
 
-def anomaly_id(event_id: str, kind: str) -> str:
-    """32 hex digits of event and rule."""
-    return decision_id(f"{kind}\n{event_id}")
+def anomaly_id(subject: str, kind: str) -> str:
+    """32 hex digits of a session (an event, where it belongs to none) and a rule."""
+    return decision_id(f"{kind}\n{subject}")
 
 
 def decode_applied(value: bytes) -> AppliedRow:

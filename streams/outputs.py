@@ -1,14 +1,15 @@
 """What a range publishes, as records: decisions and their log, anomalies, a user's own outputs, dead letters.
 
 Nothing of the wall clock or of this process goes into a value, so a range that is done again gives the same bytes. A
-session rule that holds once holds for every later event of the session: an anomaly is written for the first event only,
-as far as this worker remembers (the last 100,000 sessions); after a change of owner a reader may see a second one.
+session rule that holds once tends to hold for every later event of the session: an anomaly is written for the first
+event only, as far as the owner of the partition remembers (its last 100,000 sessions). That saves records and decides
+nothing: another topic of the same session, or another owner, writes it again under the same id.
 """
 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,11 +66,17 @@ class RangeOutputs:
 class Writer:
     """Turns what was decided of one partition into records."""
 
-    def __init__(self, tp: Tp, *, same_partitions: bool, feature_hash: str) -> None:
-        """`same_partitions`: the output topics have as many partitions as the input, so keys land on the same one."""
+    def __init__(
+        self, tp: Tp, *, same_partitions: bool, feature_hash: str, declared: Collection[str] = (), undeclared: set[str]
+    ) -> None:
+        """`same_partitions`: the output topics have as many partitions as the input, so keys land on the same one.
+
+        That is known of topics of ours and of the `declared` ones of an adapter; any other is noted in `undeclared`.
+        """
         self.tp = tp
         self.partition = tp.partition if same_partitions else None
         self.feature_hash = feature_hash
+        self.declared, self.undeclared = declared, undeclared
         self.seen: OrderedDict[tuple[str, str], int] = OrderedDict()  # (session, rule) -> offset of the first anomaly
 
     def decisions(
@@ -180,7 +187,7 @@ class Writer:
 
     def _is_first(self, event: Any, found: Unusual, offset: int) -> bool:
         """Whether this event is the first of its session that the rule holds for; asked again of it, still True."""
-        key = (event.session_id or event.event_id, found.rule)
+        key = (_subject(event), found.rule)
         first = self.seen.setdefault(key, offset)
         self.seen.move_to_end(key)
         if len(self.seen) > REMEMBERED_SESSIONS:
@@ -193,8 +200,9 @@ class Writer:
         """What a user's own adapter made of a range."""
         out.scores, out.decided = scored.scores, out.decided + scored.columns.n
         for made in adapted:
+            partition = self.partition if made.topic in self.declared else self._stranger(made.topic)
             out.records += [
-                Output(made.topic, key, value, (), offset, self.partition if key is mine is not None else None)
+                Output(made.topic, key, value, (), offset, partition if key is mine is not None else None)
                 for key, value, offset, mine in zip(
                     made.keys,
                     made.values,
@@ -203,6 +211,10 @@ class Writer:
                     strict=True,
                 )
             ]
+
+    def _stranger(self, topic: str) -> None:
+        """Notes a topic that nothing is known of: its records go by key."""
+        self.undeclared.add(topic)
 
     def dead_letters(
         self, out: RangeOutputs, records: Sequence[Record], decoded: Decoded, exceptions: Exceptions
@@ -237,9 +249,15 @@ class Writer:
         ]
 
 
+def _subject(event: Any) -> str:
+    """Whom a session rule objects to: the session, or the event itself where it belongs to none."""
+    subject: str = event.session_id or event.event_id
+    return subject
+
+
 def _anomaly(event: Any, found: Unusual, config: str, recovered: bool) -> Anomaly:
     return Anomaly(
-        anomaly_id=anomaly_id(event.event_id, found.rule),
+        anomaly_id=anomaly_id(_subject(event), found.rule),
         kind=found.rule,
         event_id=event.event_id,
         event_type=event.__struct_config__.tag,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -54,6 +55,11 @@ def test_every_input_and_what_users_read_has_an_example() -> None:
 def test_the_decision_of_the_example_has_the_id_that_its_reader_would_compute() -> None:
     decision = next(document for topic, document in EXAMPLES if topic == "fraud")
     assert decision["decision_id"] == decision_id(decision["event_id"])
+
+
+def test_the_anomaly_of_the_example_has_the_id_that_its_reader_would_compute() -> None:
+    anomaly = next(document for topic, document in EXAMPLES if topic == "anomalies")
+    assert anomaly["anomaly_id"] == sha256(f"{anomaly['kind']}\n{anomaly['session_id']}".encode()).hexdigest()[:32]
 
 
 def test_every_reason_of_a_dead_letter_is_told() -> None:

@@ -63,7 +63,7 @@ LOG = DecisionLog(
     recovered=False,
 )
 ANOMALY = Anomaly(
-    anomaly_id=anomaly_id("e1", "bot"),
+    anomaly_id=anomaly_id("s1", "bot"),
     kind="bot",
     event_id="e1",
     event_type="page_view",
@@ -135,8 +135,8 @@ def test_nonsense_is_no_row() -> None:
 
 
 def test_an_event_may_break_two_rules() -> None:
-    assert anomaly_id("e1", "bot") != anomaly_id("e1", "cart_stuffing") != anomaly_id("e2", "cart_stuffing")
-    assert len(anomaly_id("e1", "bot")) == 32
+    assert anomaly_id("s1", "bot") != anomaly_id("s1", "cart_stuffing") != anomaly_id("s2", "cart_stuffing")
+    assert len(anomaly_id("s1", "bot")) == 32
 
 
 def test_a_vector_written_from_an_array_is_what_its_numbers_are_written_as() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from features.shop import shop_definitions
+from schemas.decisions import anomaly_id
 from schemas.timestamps import rfc3339
 from streams.configuration import Configurations, from_files
 from streams.outputs import RangeOutputs, Writer
@@ -41,10 +42,10 @@ def order(offset: int, event_id: str = "", minutes_ago: int = 0, **fields: Any) 
     return Rec(offset, msgspec.json.encode(body))
 
 
-def click(offset: int, kind: str = "page_view", session: str = "s1") -> Rec:
+def click(offset: int, kind: str = "page_view", session: str = "s1", **fields: Any) -> Rec:
     at = rfc3339(NOW_MS - 60_000 + 100 * offset)
     return Rec(offset, msgspec.json.encode({"type": kind, "event_id": f"k{offset}", "event_time": at, "user_id": "u1",
-                                            "session_id": session}))  # fmt: skip
+                                            "session_id": session, **fields}))  # fmt: skip
 
 
 async def nothing(_: str) -> bytes | None:
@@ -173,6 +174,53 @@ def test_a_session_that_is_unusual_is_told_once_and_again_only_for_the_same_even
         ShardBags(9, [_stamped(entries[call.shard].payloads[i], 1) for i in range(len(call.keys))]) for call in calls
     ]
     assert values(w.decide(prepared, range_of(more), bags, False), "anomalies") == []
+
+
+class Store:
+    """Bags that ranges of several topics are applied to, one after the other."""
+
+    def __init__(self) -> None:
+        self.bags: dict[bytes, bytes] = {}
+        self.number = 0
+
+    def applies(self, w: RangeWork, records: Sequence[Rec]) -> list[Any]:
+        """What the range says of sessions."""
+        prepared = w.prepare(Batch(records[0].offset, records))
+        calls = w.calls(prepared, {}, records[0].offset)
+        self.number += 1
+        bags = [ShardBags(self.number, [self.bags.get(key) for key in call.keys]) for call in calls]
+        for call in calls:
+            for key, payload in zip(call.keys, call.payloads, strict=True):
+                self.bags[key] = self.bags.get(key, b"") + _stamped(payload, self.number)
+        return values(w.decide(prepared, range_of(records), bags, False), "anomalies")
+
+
+VIEWS = [click(offset, "view_item", items=[{"item_id": f"p{offset}"}]) for offset in range(25)]
+CARTS = [click(offset, "add_to_cart", items=[{"item_id": "p1"}], value=1000, currency="EUR") for offset in range(4)]
+
+
+def test_however_two_topics_interleave_a_session_is_told_under_the_same_id() -> None:
+    """Twenty products are in one topic and the full cart in the other: either may be seen last."""
+    interleavings = [
+        [("clickstream", VIEWS), ("cart", CARTS)],
+        [("cart", CARTS), ("clickstream", VIEWS)],
+        [("clickstream", VIEWS[:10]), ("cart", CARTS), ("clickstream", VIEWS[10:])],
+        [("cart", CARTS[:2]), ("clickstream", VIEWS), ("cart", CARTS[2:])],
+    ]
+    told = []
+    for ranges in interleavings:
+        store, works = Store(), {topic: work(topic) for topic in ("clickstream", "cart")}
+        told.append([one for topic, records in ranges for one in store.applies(works[topic], records)])
+    assert len({one["event_type"] for found in told for one in found}) == 2, "the events that cross the line differ"
+    assert [{one["anomaly_id"] for one in found} for found in told] == [{anomaly_id("s1", "cart_stuffing")}] * 4
+
+
+def test_an_owner_that_remembers_nothing_tells_a_session_again_under_the_same_id() -> None:
+    store, clicks = Store(), [click(offset) for offset in range(90)]
+    (first,) = store.applies(work("clickstream"), clicks[:60])
+    (again,) = store.applies(work("clickstream"), clicks[60:])
+    assert first["event_id"] != again["event_id"]
+    assert first["anomaly_id"] == again["anomaly_id"] == anomaly_id("s1", "bot")
 
 
 def test_labels_are_accepted_and_change_no_state_yet() -> None:
