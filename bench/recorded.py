@@ -28,6 +28,7 @@ import numpy as np
 
 from bench import figure
 from features.shop import shop_definitions
+from schemas.decisions import Anomaly
 from schemas.settings import Settings, load
 from streams.audit import audit
 from streams.chaos.kafka import Kafka
@@ -94,7 +95,7 @@ async def main_job(recording: Recording, data: Path, site: Site) -> dict[str, An
         "events": report["consumed"],
         "decisions": report["decided"],
         "actions": dict(sorted(Counter(out.action for out in outputs).items())),
-        "anomalies": await _count(settings, "anomalies"),
+        "anomalies": await _anomalies(settings),
         "dead_letters": report["dead"],
         "audit": report,
         "workers_that_died": [why for why in ended if why],
@@ -141,8 +142,11 @@ async def _outputs(settings: Settings) -> Any:
                 yield out
 
 
-async def _count(settings: Settings, topic: str) -> int:
-    return sum([len(records) async for records in read_all(Cluster(settings.kafka), [topic])])
+async def _anomalies(settings: Settings) -> int:
+    """Sessions and rules: each may have been written several times under its id."""
+    decode = msgspec.json.Decoder(Anomaly).decode
+    found = read_all(Cluster(settings.kafka), ["anomalies"])
+    return len({decode(record.value or b"").anomaly_id async for records in found for record in records})
 
 
 def judged(outputs: Sequence[Out], data: Path) -> dict[str, Any]:

@@ -59,6 +59,7 @@ class Board:
     alerts: deque[Alert] = field(default_factory=lambda: deque(maxlen=ALERTS))
     first_decision_ms: int | None = None
     _awaited: dict[str, _Awaited] = field(default_factory=dict)  # order id
+    _told: set[str] = field(default_factory=set)  # ids of anomalies
     _upto: dict[tuple[str, int], int] = field(default_factory=dict)
     _latencies_ms: deque[int] = field(default_factory=lambda: deque(maxlen=LATENCIES))
     _rate: deque[tuple[float, int]] = field(default_factory=deque)
@@ -103,6 +104,9 @@ class Board:
 
     def _anomaly(self, record: Read) -> list[Alert]:
         anomaly = _ANOMALY.decode(record.value or b"")
+        if anomaly.anomaly_id in self._told:  # by another topic of the session, or another owner
+            return []
+        self._told.add(anomaly.anomaly_id)
         self.anomalies[anomaly.kind] += 1
         subject = anomaly.session_id or anomaly.event_id
         return [Alert(record.timestamp, anomaly.kind, subject, None, _in_words(anomaly.reasons))]

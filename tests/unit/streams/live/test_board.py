@@ -97,6 +97,13 @@ def test_an_unusual_session_is_an_alert_too() -> None:
     assert board.anomalies == {"bot": 1}
 
 
+def test_a_session_that_is_told_twice_is_one() -> None:
+    board = Board()
+    board.reads([anomaly("bot")])
+    assert board.reads([anomaly("bot")]) == []
+    assert board.anomalies == {"bot": 1}
+
+
 def test_it_is_settled_when_all_that_was_sent_is_consumed_and_every_order_decided() -> None:
     board = board_with("o1")
     assert not board.settled
