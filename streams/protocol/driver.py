@@ -200,6 +200,8 @@ class Driver(Generic[R, P, O]):
             self._published = learned.judged
             learned = Learned(learned.genesis, learned.judged, None, learned.tail, None)
         self._learned = learned
+        if learned.open is None:
+            self._source.done(learned.place - 1)
         self._observer.learned(self._tp, learned.place, repeat=learned.open is not None)
 
     # ---- LOOP

@@ -2,7 +2,9 @@
 
 The driver asks for the records from a place on, one batch ahead of the one it works on. As long as it asks for what
 follows, batches come out of a queue, several small ones together; when it says how far all is published (`done`), they
-are acknowledged. When it asks for another place (after a start, a rollback of the store, another owner's open range)
+are acknowledged. A batch ahead is cut only when it is full or the range before it is done: a small one cut early would
+leave whatever arrives next for a third range, and a record would wait for two and a half ranges instead of one and a
+half. When it asks for another place (after a start, a rollback of the store, another owner's open range)
 the consumer seeks and what was queued is void. An open range is read again beside the consumer.
 
 The price: every start, and every new assignment, begins with a seek, even where the committed offset was right.
@@ -58,13 +60,18 @@ class KafkaSource:
         """The records from `place` on, at most `limit`; None after `idle_s` without any."""
         if self._idle or (self._open is not None and place <= self._open):
             self._open = None  # it was given back: nothing is in hand
-        deadline = asyncio.get_running_loop().time() + self._idle_s
+        now = asyncio.get_running_loop().time
+        deadline = now() + self._idle_s
         while (batch := None if self._paused else self._cut(place)) is None:
-            if not self._paused and (self._jumped or self._end != place):
+            if not self._paused and (self._jumped or not self._follows(place)):
                 await self._seek(place)
-            elif not await self._wait(deadline):
+                continue
+            in_hand = self._open is not None
+            if not await self._wait(None if in_hand else deadline):
                 self._idle = True
                 return None
+            if in_hand:
+                deadline = now() + self._idle_s
         self._idle, self._open = False, batch.last
         return batch
 
@@ -73,6 +80,7 @@ class KafkaSource:
         self.finished = last + 1
         if self._open is not None and self._open <= last:
             self._open = None
+            self._news.set()
         while self._queue and self._queue[0][1].last <= last:
             self._queue.popleft()[0].ack()
         self._tell_rest()
@@ -128,9 +136,16 @@ class KafkaSource:
 
     # ---
 
+    def _follows(self, place: int) -> bool:
+        """Whether the records from `place` on are queued, or are those that arrive next."""
+        start = self._queue[0][1].first if self._queue else self._end
+        return start is not None and self._end is not None and start <= place <= self._end
+
     def _cut(self, place: int) -> Batch[Record] | None:
         records: list[Record] = []
         limit = self.limit()
+        if self._open is not None and not self._jumped and self._end is not None and self._end - place < limit:
+            return None  # a range is in hand: what arrives until it is done goes with these
         for _, delivery in self._queue:
             if delivery.last < place:
                 continue
@@ -157,7 +172,7 @@ class KafkaSource:
             raise stops.log_short(self.tp, place, end)
         await asyncio.sleep(SEEK_AGAIN_S)
 
-    async def _wait(self, deadline: float) -> bool:
+    async def _wait(self, deadline: float | None) -> bool:
         """Until something may have changed; False when the deadline passes first, which while paused it never does."""
         self._news.clear()
         self._waiting = True

@@ -109,6 +109,7 @@ async def test_a_hole_belongs_to_the_batch_after_it() -> None:
     rig.put(0, [0, 1])
     await asking
     rig.put(2, [6, 7])
+    rig.source.done(1)
     batch = await rig.source.next(2)
     assert (batch and batch.first, offsets(batch), rig.seeks) == (2, [6, 7], [0])
 
@@ -117,8 +118,8 @@ async def test_a_batch_is_acknowledged_only_when_all_of_it_is_published() -> Non
     rig, asking = await begun(limit=2)
     event = rig.put(0, [0, 1, 2])
     assert offsets(await asking) == [0, 1]
-    await rig.source.next(2)
     rig.source.done(1)
+    await rig.source.next(2)
     assert not event.acked
     rig.source.done(2)
     assert event.acked
@@ -126,12 +127,47 @@ async def test_a_batch_is_acknowledged_only_when_all_of_it_is_published() -> Non
 
 
 async def test_asking_ahead_acknowledges_nothing() -> None:
-    rig, asking = await begun()
+    rig, asking = await begun(limit=2)
     event = rig.put(0, [0, 1])
     await asking
-    rig.put(2, [2])
-    assert offsets(await rig.source.next(2)) == [2]
+    rig.put(2, [2, 3])
+    assert offsets(await rig.source.next(2)) == [2, 3]
     assert not event.acked
+
+
+async def test_a_batch_ahead_takes_in_what_arrives_until_the_range_before_it_is_done() -> None:
+    rig, asking = await begun()
+    rig.put(0, [0, 1])
+    await asking
+    rig.put(2, [2])
+    ahead = await rig.asked(2)
+    rig.put(3, [3, 4])
+    await asyncio.sleep(2 * IDLE_S)
+    assert not ahead.done()
+    rig.source.done(1)
+    assert (offsets(await ahead), rig.seeks) == ([2, 3, 4], [0])
+
+
+async def test_a_batch_ahead_that_is_full_is_given_out_at_once() -> None:
+    rig, asking = await begun(limit=3)
+    rig.put(0, [0, 1])
+    await asking
+    ahead = await rig.asked(2)
+    rig.put(2, [2, 3])
+    rig.put(4, [4, 5])
+    assert offsets(await ahead) == [2, 3, 4]
+
+
+async def test_idle_time_begins_when_the_range_in_hand_is_done() -> None:
+    rig, asking = await begun()
+    rig.put(0, [0])
+    await asking
+    ahead = await rig.asked(1)
+    await asyncio.sleep(2 * IDLE_S)
+    rig.source.done(0)
+    await asyncio.sleep(IDLE_S / 2)
+    assert not ahead.done()
+    assert await ahead is None
 
 
 async def test_the_same_place_again_gives_the_same_records_without_a_seek() -> None:
