@@ -11,16 +11,17 @@ static member of its group: killed and started again within the session it has i
 others never stop. The price: without a LeaveGroup, scaling down takes one session timeout, and two workers of one slot
 throw each other out.
 
-Stock Faust is changed in these places and no other: transport, pass-through schema, no directories for tables, and no
-sleep of 1 s before the first assignment, which only tables need.
+Stock Faust is changed in these places and no other: transport, pass-through schema, no directories for tables, no sleep
+of 1 s before the first assignment, which only tables need, and agents that are not announced to autodiscovery.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, cast
 
 import faust
+from faust.agents import Agent, AgentFun, AgentT
 from faust.serializers.schemas import Schema
 from faust.tables.manager import TableManager
 from faust.topics import Topic
@@ -90,6 +91,20 @@ class App(faust.App):
 
     def _create_directories(self) -> None:
         """None: what Faust keeps on disk belongs to tables."""
+
+    def agent(
+        self, channel: Any = None, *, name: str | None = None, **options: Any
+    ) -> Callable[[AgentFun[Any]], AgentT[Any]]:
+        """Faust's decorator, less its note to autodiscovery (venusian): to say where the agent was defined, that goes
+        through the files of every module there is, 25 to 40 ms of each start.
+        """
+
+        def made(work: AgentFun[Any]) -> AgentT[Any]:
+            agent = Agent(work, name=name, app=self, channel=channel, on_error=self._on_agent_error, **options)
+            self.agents[agent.name] = agent
+            return agent
+
+        return made
 
     def batches(self, name: str) -> Topic:
         """The topic, read in batches. Its queue is bounded: `App.topic` would drop the bound."""

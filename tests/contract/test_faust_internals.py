@@ -49,9 +49,11 @@ from streams.transport.aio import (
     TopicPartition,
 )
 from streams.transport.app import App as BatchApp
-from streams.transport.app import BatchProducer, BatchTransport, NoTables, PassThrough
+from streams.transport.app import BatchProducer, BatchTransport, NoTables, PassThrough, make_app
 from streams.transport.consumer import BatchConsumer
 from streams.transport.fetching import BatchConsumerThread
+from streams.transport.link import Link
+from streams.transport.profile import KAFKA
 from tests.unit.streams.transport.batches import batch
 
 
@@ -112,6 +114,19 @@ def test_faust_still_makes_its_transport_consumer_and_producer_where_ours_are_pu
     assert (BatchTransport.Consumer, BatchTransport.Producer) == (BatchConsumer, BatchProducer)
     assert "self._new_transport()" in source(inspect.getattr_static(App, "transport").fget)
     assert "consumer._drain_messages(self)" in source(FaustFetcher)
+
+
+def test_an_agent_is_made_as_stock_faust_makes_one_and_not_announced_to_autodiscovery() -> None:
+    text = source(App.agent)
+    for step in ("on_error=self._on_agent_error", "self.agents[agent.name] = agent", "venusian.attach(agent"):
+        assert step in text
+    app = make_app("group", Link("localhost:9092"), KAFKA)
+
+    @app.agent(app.batches("orders"), name="orders")
+    async def agent(stream: Any) -> None: ...
+
+    assert app.agents == {"orders": agent}
+    assert not hasattr(agent, "__venusian_callbacks__")
 
 
 class TestAcknowledging:
