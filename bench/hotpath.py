@@ -165,7 +165,7 @@ async def run(shop: bool, size: int, n: int) -> None:
             sources: list[ListSource] = []
             for partition, records in enumerate(logs):
                 tp = Tp(flow.topic, partition, "bench")
-                writer = Writer(tp, same_partitions=True, feature_hash=definitions.vector.hash)
+                writer = Writer(tp, same_partitions=True, feature_hash=definitions.vector.hash, declared=flow.writes)
                 growth = Growth(tp, appetite, watch.stamps)
                 work = TimedWork(tp, flow, definitions, store.shards, configurations, writer, growth)
                 source = ListSource(records, appetite)

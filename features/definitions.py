@@ -57,6 +57,7 @@ class Flow:
     groups: tuple[Group, ...]
     scored: bool
     outputs: Callable[[Scored], Sequence[Outputs]] | None = None  # None: the shop's decisions
+    writes: tuple[str, ...] = ()  # the topics of `outputs`: created with ours and looked for at the start
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,11 @@ def _check(definitions: Definitions) -> None:
         raise DefinitionsError("definitions: no flows: want one Flow per input topic")
     if len(set(topics)) < len(topics):
         raise DefinitionsError(f"definitions: two flows of one topic among {', '.join(topics)}: join them")
+    for flow in definitions.flows:
+        if isinstance(flow.writes, str):
+            raise DefinitionsError(
+                f'definitions: flow {flow.topic!r}: writes={flow.writes!r}: want a tuple, writes=("{flow.writes}",)'
+            )
     known: dict[str, Group] = {}
     for flow in definitions.flows:
         for group in flow.groups:

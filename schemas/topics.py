@@ -128,8 +128,13 @@ TOPICS: dict[str, Topic] = {
 
 
 def registry_of(inputs: Sequence[str], outputs: Sequence[str] = ()) -> dict[str, Topic]:
-    """The registry of somebody's own definitions: their inputs, what we write of them, `applied` and dead letters."""
-    known = {**TOPICS, **{name: _input(name, 90, "An input of your own definitions.") for name in inputs}}
+    """The registry of somebody's own definitions: their inputs and outputs, `applied` and dead letters."""
+    own = [
+        _output(name, "as the adapter has it", 90 * DAY_MS, (), "An output of your own definitions.")
+        for name in outputs
+    ]
+    own += [_input(name, 90, "An input of your own definitions.") for name in inputs]
+    known = TOPICS | {topic.name: topic for topic in own}
     named = dict.fromkeys((*inputs, *outputs, "applied"))
     dead = {topic.name: topic for topic in map(dead_letter_topic, inputs)}
     return {name: TOPICS.get(name, known[name]) for name in named if name not in dead} | dead

@@ -21,6 +21,7 @@ from schemas.decode import decode_batch
 from schemas.ids import decision_id
 from schemas.topics import applied_partition, dead_letters_of
 from streams.protocol.ports import Verdict
+from streams.transport.checks import check_applied
 from streams.transport.log import LogReader, TopicFacts
 from streams.transport.records import Record
 
@@ -90,9 +91,11 @@ Rows = Mapping[tuple[str, int], Covered]
 
 
 async def audit(reader: LogReader, inputs: Sequence[str], scored: Sequence[str] = ("orders",)) -> Report:
-    """Reads everything and compares; raises SinkDown where the broker does not answer."""
+    """Reads everything and compares; raises SinkDown where the broker does not answer, Stop where `applied` lacks
+    the rows' places."""
     report = Report()
     topics = await reader.topics([*inputs, *map(dead_letters_of, inputs), "applied", "fraud"])
+    check_applied(topics, inputs)
     rows = await _rows(reader, topics, inputs)
     decisions = await _decisions(reader, topics, report)
     for (topic, partition), covered in rows.items():

@@ -67,16 +67,24 @@ class Writer:
     """Turns what was decided of one partition into records."""
 
     def __init__(
-        self, tp: Tp, *, same_partitions: bool, feature_hash: str, declared: Collection[str] = (), undeclared: set[str]
+        self,
+        tp: Tp,
+        *,
+        same_partitions: bool,
+        feature_hash: str,
+        declared: Collection[str] = (),
+        written: set[str] | None = None,
     ) -> None:
         """`same_partitions`: the output topics have as many partitions as the input, so keys land on the same one.
 
-        That is known of topics of ours and of the `declared` ones of an adapter; any other is noted in `undeclared`.
+        That is known of our own topics and of those `declared` by an adapter's flow. `written` is told every topic that
+        the adapter names.
         """
         self.tp = tp
         self.partition = tp.partition if same_partitions else None
         self.feature_hash = feature_hash
-        self.declared, self.undeclared = declared, undeclared
+        self.declared = declared
+        self.written = set[str]() if written is None else written
         self.seen: OrderedDict[tuple[str, str], int] = OrderedDict()  # (session, rule) -> offset of the first anomaly
 
     def decisions(
@@ -200,7 +208,8 @@ class Writer:
         """What a user's own adapter made of a range."""
         out.scores, out.decided = scored.scores, out.decided + scored.columns.n
         for made in adapted:
-            partition = self.partition if made.topic in self.declared else self._stranger(made.topic)
+            self.written.add(made.topic)
+            partition = self.partition if made.topic in self.declared else None
             out.records += [
                 Output(made.topic, key, value, (), offset, partition if key is mine is not None else None)
                 for key, value, offset, mine in zip(
@@ -211,10 +220,6 @@ class Writer:
                     strict=True,
                 )
             ]
-
-    def _stranger(self, topic: str) -> None:
-        """Notes a topic that nothing is known of: its records go by key."""
-        self.undeclared.add(topic)
 
     def dead_letters(
         self, out: RangeOutputs, records: Sequence[Record], decoded: Decoded, exceptions: Exceptions

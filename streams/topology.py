@@ -30,7 +30,7 @@ ANOMALIES = ("anomalies",)
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """One agent as the table shows it. `writes` is empty of a user's own output topics: only the adapter knows them."""
+    """One agent as the table shows it. Of a user's own output topics `writes` has those that their flow names."""
 
     topic: str
     bags: tuple[str, ...]
@@ -54,13 +54,13 @@ def agents_of(definitions: Definitions) -> tuple[Agent, ...]:
 
 def _outputs(flow: Flow, definitions: Definitions) -> tuple[str, ...]:
     if flow.scored:
-        return () if flow.outputs else DECISIONS
+        return flow.writes if flow.outputs else DECISIONS
     session = definitions.session
     return ANOMALIES if session and set(session.groups) <= set(flow.groups) else ()
 
 
 def outputs_of(definitions: Definitions) -> tuple[str, ...]:
-    """The topics of ours that the flows write beside `applied` and dead letters."""
+    """The topics that the flows write beside `applied` and dead letters."""
     return tuple(dict.fromkeys(topic for flow in definitions.flows for topic in _outputs(flow, definitions)))
 
 

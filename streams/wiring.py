@@ -52,6 +52,7 @@ from streams.transport.records import Record
 from streams.transport.serve import Watch, serve
 from streams.transport.sink import KafkaSink
 from streams.transport.source import KafkaSource
+from streams.transport.topics import TopicWatch
 from streams.transport.watchdog import StalledError, Watchdog
 from streams.work import Prepared, RangeWork
 
@@ -106,11 +107,18 @@ class Parts:
     safety: Safety
     stamps: Stamps
     appetites: dict[str, Appetite]  # by topic
+    written: set[str]  # every topic that an adapter has named so far
 
     async def work_on(self, tp: Tp, source: KafkaSource) -> None:
         """Works on one partition until it is cancelled, fenced or must stop."""
         flow = next(flow for flow in self.definitions.flows if flow.topic == tp.topic)
-        writer = Writer(tp, same_partitions=self._level(), feature_hash=self.definitions.vector.hash)
+        writer = Writer(
+            tp,
+            same_partitions=self._level(),
+            feature_hash=self.definitions.vector.hash,
+            declared=flow.writes,
+            written=self.written,
+        )
         appetite = self.appetites[tp.topic]
         growth = Growth(tp, appetite, self.stamps)
         work = RangeWork(tp, flow, self.definitions, self.store.shards, self.configurations, writer, growth)
@@ -202,12 +210,16 @@ async def _make(settings: Settings, slot: int | None, stack: AsyncExitStack) -> 
         MUTATIONS.get(os.environ.get(MUTATE, ""), SAFE),
         stamps,
         {topic: Appetite(settings.range_records) for topic in inputs},
+        set(),
     )
     app = _app(settings, slot, link, profile)
     tasks = PartitionTasks(app, parts.work_on, reader, closed=sink.close).attach()
     attach(app, definitions, tasks)
     log.info("the worker starts", extra={"config": configurations.own.id, "profile": profile.name})
-    watches: list[Watch] = [partial(watch_lag, _standings(app), metrics)]
+    watches: list[Watch] = [
+        partial(watch_lag, _standings(app), metrics),
+        TopicWatch(reader, inputs, facts, parts.written).watch,
+    ]
     if settings.watchdog.enabled:
         watches.append(_watchdog(settings, app, tasks, reader, parts.meter, profile).watch)
     return app, tasks, watches

@@ -74,5 +74,5 @@ def score(rows: Floats2d) -> Floats:
     return np.asarray(1 / (1 + np.exp(-(rows @ np.array(job.WT) + job.BIAS))))
 
 
-flow = Flow(job.IN, decode, lambda events: [e.event_id for e in events], columns, (USER,), True, outputs)
+flow = Flow(job.IN, decode, lambda events: [e.event_id for e in events], columns, (USER,), True, outputs, (job.OUT,))
 definitions = Definitions((flow,), Vector(job.NAMES, (USER,), fill), score=score)

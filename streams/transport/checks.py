@@ -8,7 +8,7 @@ write would break a worker that has begun a range.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from schemas.topics import applied_partitions
 from streams.protocol.ports import Stop
@@ -25,21 +25,25 @@ async def check(
     log: LogReader, profile: Profile, inputs: Sequence[str], outputs: Iterable[str], group: str | None = None
 ) -> None:
     """Raises Stop with what is wrong and the remedy, SinkDown where no broker answers."""
-    facts = await _topics(log, {*inputs, *outputs})
-    missing = sorted({*inputs, *outputs} - facts.keys())
-    if missing:
-        raise Stop(f"topics {', '.join(missing)} are not there: run `headrace topics create`")
+    facts = await topics_there(log, {*inputs, *outputs})
+    if lacking := sorted({*inputs, *outputs} - facts.keys()):
+        raise missing(lacking)
     _check_permitted(facts, {*inputs, APPLIED} & facts.keys(), Operation.READ)
     _check_permitted(facts, {*outputs} - {*inputs}, Operation.WRITE)
     if APPLIED in outputs:
-        _check_applied(facts, inputs)
+        check_applied(facts, inputs)
     if profile.checks_session:
         await _check_session(log, profile)
     if group is not None and profile.checks_session and not await log.joinable(group):
         raise Stop(forbidden(f"read group {group}, HEADRACE_KAFKA__GROUP"))
 
 
-async def _topics(log: LogReader, wanted: set[str]) -> dict[str, TopicFacts]:
+def missing(topics: Iterable[str]) -> Stop:
+    """The line for topics that the registry or the definitions name and the broker does not have."""
+    return Stop(f"topics {', '.join(topics)} are not there: run `headrace topics create`")
+
+
+async def topics_there(log: LogReader, wanted: Set[str]) -> dict[str, TopicFacts]:
     """What is there; topics created a moment ago take a moment to be known to every broker."""
     facts = await log.topics(wanted)
     for _ in range(APPEAR_TRIES):
@@ -56,8 +60,11 @@ def _check_permitted(facts: dict[str, TopicFacts], names: Iterable[str], operati
         raise Stop(forbidden(f"{operation.name.lower()} topic {', '.join(refused)}"))
 
 
-def _check_applied(facts: dict[str, TopicFacts], inputs: Sequence[str]) -> None:
-    most = max(facts[name].partitions for name in inputs)
+def check_applied(facts: Mapping[str, TopicFacts], inputs: Sequence[str]) -> None:
+    """Raises Stop where `applied` lacks the place of some input partition."""
+    if APPLIED not in facts:
+        raise missing([APPLIED])
+    most = max((facts[name].partitions for name in inputs if name in facts), default=0)
     want, have = applied_partitions(most, inputs), facts[APPLIED].partitions
     if have < want:
         raise Stop(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,11 @@ def test_two_groups_of_one_layout_are_refused() -> None:
 def test_two_flows_of_one_topic_are_refused() -> None:
     with pytest.raises(DefinitionsError, match="two flows of one topic"):
         Definitions((flow("a", group()), flow("a", group())), vector(group()))
+
+
+def test_a_topic_to_write_that_is_not_in_a_tuple_is_refused() -> None:
+    with pytest.raises(DefinitionsError, match=r"""flow 'a': writes='risk': want a tuple, writes=\("risk",\)"""):
+        Definitions((replace(flow("a", group()), writes="risk"),), vector(group()))  # type: ignore[arg-type] # the slip
 
 
 def test_no_flows_are_refused() -> None:

@@ -1,7 +1,9 @@
 """Topology: the table on the page says what the definitions come to."""
 
+from dataclasses import replace
+
 from features.shop import shop_definitions
-from schemas.topics import INPUTS, TOPICS
+from schemas.topics import INPUTS, TOPICS, registry_of
 from streams import topology
 from streams.topology import agents_of, outputs_of, topics_of
 
@@ -20,6 +22,15 @@ def test_a_worker_of_the_shop_needs_every_topic_of_the_registry() -> None:
 
 def test_inputs_come_first_in_the_order_that_fixes_the_rows_of_applied() -> None:
     assert topics_of(shop_definitions())[: len(INPUTS)] == INPUTS
+
+
+def test_topics_that_a_flow_names_are_written_and_must_be_there() -> None:
+    orders, *others = shop_definitions().flows
+    own = replace(orders, outputs=lambda _: [], writes=("risk",))
+    definitions = replace(shop_definitions(), flows=(own, *others))
+    assert outputs_of(definitions) == ("risk", "anomalies")
+    assert "risk" in topics_of(definitions)
+    assert "risk" in registry_of(INPUTS, outputs_of(definitions))
 
 
 def test_the_shop_writes_decisions_and_anomalies() -> None:
