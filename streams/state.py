@@ -32,7 +32,8 @@ from streams.space import definitions_of, limits_of, open_store
 from streams.stores import admin
 from streams.stores.dump import Bag, batches
 from streams.stores.valkey import ValkeyStore
-from streams.transport.applied import AppliedLog
+from streams.transport.applied import APPLIED, AppliedLog
+from streams.transport.checks import check_applied
 from streams.transport.link import Link
 from streams.transport.log import LogReader, TopicFacts
 from streams.transport.records import Record
@@ -95,13 +96,14 @@ async def rebuild(settings: Settings, tell: Tell, *, from_scratch: bool = False)
     """Brings every partition's state to where its log was published; `from_scratch`: after deleting all of it."""
     definitions = definitions_of(settings)
     async with _Place(settings, definitions, prepare=not from_scratch) as place:
+        facts = {flow.topic: await place.topic(flow.topic) for flow in definitions.flows}
+        check_applied(facts | await place.reader.topics([APPLIED]), place.inputs)
         await place.nobody_works()
         if from_scratch:
             tell(f"deleted {await admin.wipe(place.store):,} keys")
         own = from_files(definitions, settings.rules, settings.model)
         await place.store.put_config(own.id, own.content)
         configurations = Configurations(definitions, own, place.store.get_config)
-        facts = {flow.topic: await place.topic(flow.topic) for flow in definitions.flows}
         every = [
             _Partition(place, Tp(flow.topic, partition, facts[flow.topic].id), flow, configurations)
             for flow in definitions.flows

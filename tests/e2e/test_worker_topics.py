@@ -117,8 +117,11 @@ async def test_an_input_that_grows_ends_the_workers_until_applied_fits_and_then_
     again = stream.worker()
     assert await again.ended() == 2
     assert lacking in again.said
-    code, _, errors = await stream.command("audit")
-    assert (code, lacking in errors) == (2, True), errors
+    before = await stream.dump()
+    for command in (("audit",), ("state", "rebuild"), ("state", "rebuild", "--from-scratch")):
+        code, _, errors = await stream.command(*command)
+        assert (code, lacking in errors) == (2, True), errors
+    assert await stream.dump() == before
 
     code, _, errors = await stream.command("topics", "create")
     assert code == 0, errors
