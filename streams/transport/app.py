@@ -8,8 +8,8 @@
 
 An event's value is a `Delivery`: records of one partition, undecoded, from a position on. With a slot the worker is a
 static member of its group: killed and started again within the session it has its partitions back at once, and the
-others never stop. The price: without a LeaveGroup, scaling down takes one session timeout, and two workers of one slot
-throw each other out.
+others never stop. Of two workers of one slot the older is told so and ends (membership.py). The price: without a
+LeaveGroup, scaling down takes one session timeout.
 
 Stock Faust is changed in these places and no other: transport, pass-through schema, no directories for tables, no sleep
 of 1 s before the first assignment, which only tables need, and agents that are not announced to autodiscovery.
