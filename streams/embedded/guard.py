@@ -24,9 +24,13 @@ def watch(parent: int) -> set[int]:
     """Follows the list until the parent is gone; returns the children that are left."""
     left: set[int] = set()
     unread = b""
-    # The pipe alone would do, were it not for a fork of the parent that never exec'd: it holds the other end as well.
-    while os.getppid() == parent:
-        if not select.select([0], [], [], 1.0)[0]:
+    while True:
+        # The pipe alone would do, were it not for a fork of the parent that never exec'd: it holds the other end too.
+        # The parent is asked first: what it wrote before it was gone is in the pipe by then, and is still read.
+        gone = os.getppid() != parent
+        if not select.select([0], [], [], 0.0 if gone else 1.0)[0]:
+            if gone:
+                break
             continue
         chunk = os.read(0, 65536)
         if not chunk:

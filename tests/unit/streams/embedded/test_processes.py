@@ -96,6 +96,20 @@ def test_a_parent_and_a_guard_killed_together_still_take_the_child_along(family:
     shutil.rmtree(family.folder)  # nobody was left to do it
 
 
+def test_a_guard_that_comes_up_after_its_parent_has_gone_still_reads_its_list(children: Children) -> None:
+    """Another process holds the other end of the pipe, as after a fork: it never ends."""
+    child = children.start("child", SLEEPER)
+    nobody = subprocess.Popen([sys.executable, "-c", ""])
+    nobody.wait()
+    argv = [sys.executable, "-I", "-S", str(ROOT / "streams" / "embedded" / "guard.py"), str(nobody.pid)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE) as guard:
+        assert guard.stdin is not None
+        guard.stdin.write(b"+%d\n" % child.pid)
+        guard.stdin.flush()
+        assert guard.wait(10) == 0
+    assert child.wait(1.0) == -signal.SIGKILL
+
+
 def test_leaving_the_context_stops_newest_first_and_removes_the_folder() -> None:
     ends = (
         "import signal, sys, time; signal.signal(15, lambda *_: (print(time.monotonic_ns()), sys.exit())); print('up')"
