@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from operator import attrgetter
 from typing import Any, Final
 
@@ -148,7 +149,6 @@ class _Codec:
 
     decode: Callable[[bytes], Any]
     keyless: bool  # a record may do without user_id and visitor_id
-    ids: dict[type[Event], Ids]
 
 
 def _carefully(codec: _Codec, value: bytes | None) -> Event | Fault:
@@ -171,7 +171,7 @@ def _carefully(codec: _Codec, value: bytes | None) -> Event | Fault:
     except (msgspec.DecodeError, RecursionError) as error:
         return _malformed(value, str(error))
     if 92 in value or 127 in value or 0xC2 in value:  # an escape, DEL, or what C1 controls begin with in UTF-8
-        return _control_in_id(codec, event) or event
+        return _control_in_id(event) or event
     return event
 
 
@@ -222,8 +222,8 @@ def _malformed(value: bytes, message: str) -> Fault:
 _CONTROL = re.compile(r"[\u0000-\u001f\u007f-\u009f]")
 
 
-def _control_in_id(codec: _Codec, event: Event) -> Fault | None:
-    names, read = codec.ids[type(event)]
+def _control_in_id(event: Event) -> Fault | None:
+    names, read = _ids(type(event))
     items = getattr(event, "items", None) or ()
     if "".join([*filter(None, read(event)), *[item.item_id for item in items]]).isprintable():
         return None  # control characters are not printable: nothing more to look for
@@ -244,8 +244,9 @@ def _short(text: str) -> str:
     return ascii(text[:64])
 
 
+@cache
 def _ids(shape: type[Event]) -> Ids:
-    """By the mark that `schemas.events.Id` carries."""
+    """By the mark that `schemas.events.Id` carries. Few records ask, so no start of a process does."""
     names = tuple(field.name for field in msgspec.structs.fields(shape) if "'x-id'" in repr(field.type))
     return names, attrgetter(*names)
 
@@ -259,8 +260,7 @@ class _Never(Struct, tag_field="type", tag=""):
 
 def _codec(shape: Any) -> _Codec:
     members: tuple[type[Event], ...] = getattr(shape, "__args__", (shape,))
-    ids = {member: _ids(member) for member in members}
-    return _Codec(msgspec.json.Decoder(shape | _Never).decode, issubclass(members[0], Label), ids)
+    return _Codec(msgspec.json.Decoder(shape | _Never).decode, issubclass(members[0], Label))
 
 
 _CODECS: Final = {
