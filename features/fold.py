@@ -80,7 +80,7 @@ def _together(lots: Sequence[Lot]) -> Iterator[Floats2d]:
 def _rows_of(group: Group, like: Group) -> Ints:
     """The places of the group's columns among those of the one that stands for it: it may count fewer others."""
     missing = (len(like.others) - len(group.others)) * len(like.counted)
-    last = len(like.columns) - 2 * like.recency
+    last = len(like.columns) - like.times
     places = np.arange(len(like.columns))
     return np.delete(places, slice(last - missing, last))
 
@@ -91,7 +91,9 @@ def fold(group: Group, bags: Sequence[bytes | None], limit: Numbers, own: Own) -
     `bags` (u,) are those of the range's entities, `limit` (u,) the number of each one's shard: entries stamped with it
     or above are ignored. The k-th event of an entity sees the bag, the k - 1 before it and itself. An event without an
     entity gets zeros. Amounts are in minor units, spread in doublings (powers of two); `since_last` is -1 where the
-    entity was not seen within the longest window; an extra measure is -1 where a minimum or maximum has nothing.
+    entity was not seen within the longest window; `span` goes from the oldest that it holds to the
+    newest that is known, the event among them, so its last value does not depend on the order of arrival; an extra
+    measure is -1 where a minimum or maximum has nothing.
     """
     return _fold(alone(group, len(bags)), bags, limit, own).T
 
@@ -221,7 +223,7 @@ def _extra(group: Group, sums: Ints, peaks: Ints) -> Floats:
 
 
 def _recency(group: Group, sight: _Sight) -> list[Floats]:
-    """Seconds since the newest seen before (-1: never) and since the oldest that the longest window holds."""
+    """Seconds since the newest seen before (-1: never) and since the oldest that the longest window holds; the span."""
     at, before = sight.events.rows.at, sight.events.before
     cut = group.horizon.cut(sight.events.end)
     known = (before >= cut) & (before >= 0)
@@ -231,4 +233,8 @@ def _recency(group: Group, sight: _Sight) -> list[Floats]:
     near = sight.near.at.copy()
     near[sight.outside(cut)] = NO_TIME
     oldest = np.minimum(far, _merge(np.minimum, sight.pairs, near))
-    return [last, np.where(oldest == NO_TIME, 0.0, np.maximum(at - oldest, 0) / 1000)]
+    first = np.where(oldest == NO_TIME, 0.0, np.maximum(at - oldest, 0) / 1000)
+    if not group.span:
+        return [last, first]
+    newest = np.maximum(at, before)
+    return [last, first, np.where(oldest == NO_TIME, 0.0, (newest - oldest) / 1000)]

@@ -102,9 +102,10 @@ class Group:
     """One kind of bag and the columns read of it.
 
     `others`: up to three columns of counterparties to count; `distinct`: the windows to count them over, exact up to
-    `exact` of them and an estimate beyond. `money`: the kinds of event (bits) whose amount counts; others add 0.
-    `forever`: what leaves the longest window is kept in one tile of totals instead of being dropped. `cap`: entries
-    that a bag may hold before it is worth compacting.
+    `exact` of them and an estimate beyond. `span`: also tell the time from the oldest event to the newest.
+    `money`: the kinds of event (bits) whose amount counts; others add 0. `forever`: what leaves the longest window is
+    kept in one tile of totals instead of being dropped. `cap`: entries that a bag may hold before it is worth
+    compacting.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Group:
     distinct: tuple[Window, ...] = DEFAULT_DISTINCT
     exact: int = 32
     recency: bool = True
+    span: bool = False  # needs recency
     grace_ms: int = 10 * MINUTE_MS
     forever: bool = False
     extra: Extra | None = None
@@ -132,7 +134,14 @@ class Group:
         names += [_named(self.name, f"distinct_{other}s", w) for other in self.others for w in self.distinct]
         if self.recency:
             names += [f"{self.name}_since_last_s", f"{self.name}_since_first_s"]
+        if self.span:
+            names.append(f"{self.name}_span_s")
         return tuple(names)
+
+    @cached_property
+    def times(self) -> int:
+        """How many columns are of recency and span, the last ones."""
+        return 2 * self.recency + self.span
 
     def of(self, window: Window) -> tuple[Aggregate, ...]:
         """The aggregates read of a window."""
@@ -186,7 +195,7 @@ class Group:
     def shape(self) -> tuple[object, ...]:
         """What decides how bags are read: groups of one shape can be read together (features/kin.py)."""
         windows = tuple((w, self.of(w)) for w in self.windows)
-        return windows, self.counted, self.recency, self.grace_ms, self.forever, self.extra
+        return windows, self.counted, self.recency, self.span, self.grace_ms, self.forever, self.extra
 
     @cached_property
     def definition(self) -> str:
@@ -195,7 +204,7 @@ class Group:
         distinct = [(w.name, w.tile_ms, w.tiles) for w in self.counted]
         extra = self.extra and (self.extra.name, self.extra.merge)
         parts = (self.name, self.layout, self.entity, windows, self.others, distinct, self.exact, self.recency)
-        return repr((*parts, self.grace_ms, self.forever, extra, self.money))
+        return repr((*parts, self.span, self.grace_ms, self.forever, extra, self.money))
 
 
 def _named(group: str, aggregate: str, window: Window) -> str:
@@ -222,6 +231,8 @@ def _check(group: Group) -> None:
         raise GroupError(f"{where}: cap {group.cap}, grace {group.grace_ms} ms: want at least 1 and at least 0")
     if not 0 <= group.money <= ANY_KIND:
         raise GroupError(f"{where}: money {group.money:#x}: want bits of 0 to {ANY_KIND:#x}")
+    if group.span and not group.recency:
+        raise GroupError(f"{where}: span without recency: leave recency=True, or span out")
     _check_windows(group, where)
     if "extra" in group.kept and group.extra is None:
         raise GroupError(f"{where}: the aggregate 'extra' needs the group's `extra=Extra(name, of, merge)`")

@@ -58,6 +58,7 @@ SESSION = Group(
     others=("product",),
     distinct=(Window("", HOUR_MS, 24),),
     extra=Extra("checkout", first_checkout, "min"),
+    span=True,
     money=CART_CHANGED,
 )
 
@@ -223,8 +224,12 @@ def _scales(group: Group, scale: float) -> Floats:
 
 
 def _session_values(scale: float, columns: Columns, folded: Mapping[str, Floats2d]) -> list[Floats]:
-    """Seconds to checkout are from the first event to the first `begin_checkout`, -1 where there is none."""
-    events, value, checkout, products, _, since_first = folded["session"].T
+    """Seconds to checkout are from the first event to the first `begin_checkout`, -1 where there is none.
+
+    The rate is of all events that are known over the time between the first and the last of them: an event that comes
+    in behind later ones sees these too, and must not divide them by its own age.
+    """
+    events, value, checkout, products, _, since_first, span = folded["session"].T
     first_ms = columns.at_ms - np.rint(since_first * 1000)
     to_checkout = np.where(checkout < 0, -1.0, np.maximum(checkout - first_ms, 0) / 1000)
-    return [events, products, value / scale, to_checkout, events / np.maximum(since_first / 60, 1.0)]
+    return [events, products, value / scale, to_checkout, events / np.maximum(span / 60, 1.0)]

@@ -43,6 +43,8 @@ def _words(group: Group, nouns: Mapping[str, str], what: str) -> Iterator[str]:
     if group.recency:
         yield f"seconds since the {what} before, of the {who}"
         yield f"seconds since the first {what} of the {who}"
+    if group.span:
+        yield f"seconds from the first {what} to the last, of the {who}"
 
 
 def _several(noun: str) -> str:

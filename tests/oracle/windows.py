@@ -51,6 +51,7 @@ class Entity:
         answer.append(max(event.at - before, 0) / 1000 if known else -1.0)
         held = [e.at for e in self.seen if inside(longest, e.at, end)]
         answer.append(max(event.at - min(held), 0) / 1000 if held else 0.0)
+        answer.append((max(event.at, before) - min(held)) / 1000 if held else 0.0)
         return answer
 
 

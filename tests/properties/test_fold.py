@@ -47,6 +47,7 @@ class Shape:
             others=("a", "b"),
             distinct=DISTINCT,
             exact=self.exact,
+            span=True,
             grace_ms=self.grace,
             forever=self.forever,
             extra={"none": None, "squares": SQUARES, "checkout": CHECKOUT}[self.extra],

@@ -35,6 +35,14 @@ def test_a_back_dated_event_does_not_hide_a_burst() -> None:
     assert late["g_since_last_s"] == 0
 
 
+def test_a_span_goes_from_the_oldest_known_to_the_newest_whichever_came_last() -> None:
+    made = group(grace_ms=2_000, span=True)
+    bag = stamped(made, own([50_000, 53_000]))
+    spans = [answers(made, bag, own([at]))[0]["g_span_s"] for at in (48_000, 51_000, 55_500)]
+    assert spans == [5.0, 3.0, 5.5]
+    assert answers(made, None, own([50_000]))[0]["g_span_s"] == 0
+
+
 def test_a_window_ends_at_the_newest_seen_less_the_grace() -> None:
     #   39.9 s | 40 s ... 50 s      the newest is 51.9 s, grace 2 s: end 49.9 s, so 10 tiles of 1 s begin at 40 s
     bag = stamped(G, own([39_900, 40_000, 51_900]))

@@ -83,6 +83,7 @@ def test_the_definition_changes_with_anything_that_decides_a_value() -> None:
         {"extra": extra},
         {"money": 2},
         {"recency": False},
+        {"span": True},
         {"windows": (Window("10s", 1_000, 10), Window("1m", 10_000, 7))},
     ]
     texts = {group(**change).definition for change in changes}

@@ -117,6 +117,19 @@ def test_a_session_is_followed_over_three_topics() -> None:
     assert [row[name] for name in SESSION_NAMES] == [6, 2, 10.0, 30.0, 6.0]
 
 
+def test_a_topic_that_lags_does_not_make_a_bot_of_a_session() -> None:
+    """Ninety views in a minute and a half: a cart event of the first second comes in behind all of them."""
+    worker = Worker()
+    views = [
+        visit("view_item", 0, event_id=f"w{n}", event_time=f"2026-03-07T12:0{n // 30}:{n % 30 * 2:02d}.000Z")
+        for n in range(90)
+    ]
+    last = worker.range("clickstream", views)[-1]
+    [late] = worker.range("cart", [visit("add_to_cart", 1, items=[{"item_id": "i2"}])])
+    assert last["session_events_per_minute"] == 90 / (178 / 60)
+    assert late["session_events_per_minute"] == 91 / (178 / 60)
+
+
 def test_a_session_without_a_checkout_says_so() -> None:
     [row] = Worker().range("clickstream", [visit("page_view", 0)])
     assert row == dict(zip(SESSION_NAMES, [1, 0, 0, -1, 1], strict=True))
