@@ -2,8 +2,9 @@
 
 Amounts and counts have heavy tails, so each input is clipped to the range that training saw and then squashed by a
 signed logarithm to base 2 (`exact.log2_line`): a ratio such as "this order over the usual one" becomes a difference,
-which a linear model can see, and no single input can run away on a shop unlike the data. Fitting standardises the
-squashed inputs; the standardisation is folded into what is kept, so that a model reads as
+which a linear model can see, and no single input can run away on a shop unlike the data. A range is what enough owners
+(customers) reached, not enough orders: one dear purchase stands in the windows of all orders after it. Fitting
+standardises the squashed inputs; the standardisation is folded into what is kept, so that a model reads as
     usual  the input of an ordinary order: it contributes nothing there
     weight what is added to the log-odds each time the input doubles (more exactly: 1 + input)
 and `bias` is the log-odds of an order that is usual in everything. Inputs that never vary in the data are left out.
@@ -33,7 +34,8 @@ Ints = npt.NDArray[np.int64]
 
 _CHUNK: Final = 512  # rows scored at a time: their inputs stay in the first cache levels
 _DIGITS: Final = 6  # significant ones of a fitted number: enough, readable, and stable against the last bits of BLAS
-_TAILS: Final = (0.001, 0.999)  # quantiles that inputs are clipped to
+_REACHED: Final = 30  # owners that went to the end of an input's range: the least that a mean is usually trusted with
+_SHARE: Final = 20  # where owners are few, one in so many is enough
 _FLAT: Final = 1e-9  # an input whose squashed spread is below this never varies
 
 
@@ -109,15 +111,17 @@ def fit(
     l2: float = 1.0,
     squash: Squash = "log2",
     bends: Sequence[float] = (),
+    owner: Ints | None = None,
 ) -> Logistic:
     """The likeliest model for (n, d) vectors and (n,) labels, with a ridge of strength `l2` on standardised inputs.
 
     `bends` are quantiles: each column is offered once more from there on. Without them it is what scikit-learn's
-    LogisticRegression(C=1/l2) finds on the same inputs. Raises ValueError where one class is absent.
+    LogisticRegression(C=1/l2) finds on the same inputs. `owner` (n,) says whose a row is: the rows of one are one
+    witness to how far an input goes (None: each row is its own). Raises ValueError where one class is absent.
     """
     if fraud.all() or not fraud.any():
         raise ValueError(f"{int(fraud.sum())} frauds among {len(fraud)} orders: want some of both to fit a model")
-    low, high = _ranges(x, squash, bends)
+    low, high = _ranges(x, squash, bends, np.arange(len(x)) if owner is None else owner)
     columns = np.tile(np.arange(x.shape[1]), 1 + len(bends))
     z = np.clip(x[:, columns], low, high)
     z = log2_line(z) if squash == "log2" else z
@@ -168,11 +172,20 @@ def _loss(design: Floats, y: Floats, ridge: Floats, theta: Floats) -> float:
     return float(np.logaddexp(0.0, logit).sum() - y @ logit + (ridge * theta**2).sum() / 2)
 
 
-def _ranges(x: Floats, squash: Squash, bends: Sequence[float]) -> tuple[Floats, Floats]:
+def _ranges(x: Floats, squash: Squash, bends: Sequence[float], owner: Ints) -> tuple[Floats, Floats]:
     """Where inputs are clipped, the whole columns first; as far as they go where they are taken as they are."""
-    lowest, highest = (0.0, 1.0) if squash == "none" else _TAILS
-    low, high = np.quantile(x, [lowest, *bends], axis=0), np.quantile(x, highest, axis=0)
-    return low.ravel(), np.maximum(np.tile(high, 1 + len(bends)), low.ravel())
+    lowest, highest = (x.min(axis=0), x.max(axis=0)) if squash == "none" else _reached(x, owner)
+    low = np.concatenate([lowest, *(np.quantile(x, bend, axis=0) for bend in bends)])
+    return low, np.maximum(np.tile(highest, 1 + len(bends)), low)
+
+
+def _reached(x: Floats, owner: Ints) -> tuple[Floats, Floats]:
+    """(d,) each: the smallest and the largest value that _REACHED owners went to; one in _SHARE where that is less."""
+    order = np.argsort(owner, kind="stable")
+    first = np.unique(owner[order], return_index=True)[1]
+    least, most = (np.sort(of.reduceat(x[order], first, axis=0), axis=0) for of in (np.minimum, np.maximum))
+    owners = min(_REACHED, 1 + len(first) // _SHARE)
+    return least[owners - 1], most[-owners]
 
 
 def _short(value: float) -> float:

@@ -93,6 +93,18 @@ def test_an_input_that_never_varies_is_left_out_and_does_no_harm() -> None:
     assert fitted.score(with_idle).tobytes() == fitted.score(x).tobytes()
 
 
+def test_a_range_ends_where_few_owners_went_however_often_they_did() -> None:
+    """One dear purchase is the largest of a month in all orders after it: many rows, and still one account."""
+    x, fraud = sample()
+    x[:500, 0] = 1e6
+    everyone = np.arange(len(x))
+    one = fit(x, fraud, NAMES, owner=np.where(everyone < 500, 0, everyone))
+    many = fit(x, fraud, NAMES, owner=everyone)
+    assert one.inputs[0].high < 1_000 < many.inputs[0].high == 1e6
+    at_end, beyond = np.array([[one.inputs[0].high, 0, 0], [1e6, 0, 0]])
+    assert one.score(beyond[None]) == one.score(at_end[None])
+
+
 def test_fitting_finds_what_scikit_learn_finds() -> None:
     linear_model = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is of the extra `train`")
     x, fraud = sample()
