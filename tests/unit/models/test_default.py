@@ -83,7 +83,7 @@ def test_the_figure_is_that_of_the_model_that_ships() -> None:
         ({"card_count_1h": 3, "card_sum_1h": 900, "card_distinct_ips_24h": 2}, "review", "card_spree"),
         ({"user_distinct_cards_24h": 3}, "review", "user_many_cards"),
         ({"user_count_10m": 8}, "review", "user_hammered"),
-        ({"order_amount": 900, "user_count_30d": 5, "user_sum_30d": 1_000}, "review", "far_above_usual"),
+        ({"order_amount": 900, "user_count_30d": 8, "user_sum_30d": 1_500}, "review", "far_above_usual"),
         ({"ip_distinct_users_1h": 8}, "review", "address_busy"),
     ],
 )
@@ -101,6 +101,11 @@ def test_every_rule_that_ships_is_tried_above() -> None:
 def test_an_ordinary_first_order_passes_rules_and_model() -> None:
     decided = Decider(shipped_rules(), shipped_model().model, NAMES).decide(order())
     assert (decided.action, decided.rules, decided.reasons) == (["allow"], [()], [()])
+
+
+def test_a_few_small_orders_are_not_yet_what_an_account_usually_spends() -> None:
+    decider = Decider(shipped_rules(), None, NAMES)
+    assert decider.decide(order(order_amount=900, user_count_30d=7, user_sum_30d=1_000)).action == ["allow"]
 
 
 def test_session_rules_that_ship_know_a_bot_and_a_stuffed_cart() -> None:
