@@ -17,7 +17,7 @@ with its history, and as if the shop had opened that week. Against learning it o
 where customers are known (AUC gains .005 there, .000 to .009); in the test week the cost is within noise (.003, -.003
 to .008). It makes the model calm about first orders: the week's six of 195 to 205 score .014 where they scored .037.
 For the same reason its lines are straight. Bent ones (`sharp`) find that every amount over 220 is a fraud here, and are
-better by far on this data (AP .22 against .19); in a shop that sells furniture they would block every table.
+better by far on this data (AP .22 against .18); in a shop that sells furniture they would block every table.
 
 An input's range ends where fewer than 30 customers went (logistic.py). It was a thousandth of the orders, which is nine
 customers in the columns of a week's and a month's largest order: lines rose up to 683 and 786 on their word alone,
