@@ -1,6 +1,6 @@
 """The simulated shop: a seeded stream in time order that every decoder takes, with attacks one can find."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from itertools import islice, takewhile
 from typing import Any
 
@@ -84,6 +84,12 @@ def test_a_card_tester_tries_many_cards_from_one_device(two_minutes: list[Event]
     for order in orders(two_minutes, Truth.CARD_TESTING):
         cards[order["device_id"]].add(order["card_id"])
     assert max(map(len, cards.values())) >= 20
+
+
+def test_no_customer_orders_as_often_as_a_machine(two_minutes: list[Event]) -> None:
+    """Eight orders within ten minutes is what the shipped rules take for a machine."""
+    often = Counter(order["user_id"] for order in orders(two_minutes, Truth.NORMAL))
+    assert max(often.values()) < 8
 
 
 def test_a_stolen_card_is_used_on_another_device_than_its_owners(two_minutes: list[Event]) -> None:
