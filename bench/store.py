@@ -21,7 +21,7 @@ from pathlib import Path
 
 from streams.embedded.processes import Children, free_port
 from streams.embedded.store import start_store
-from streams.protocol.ports import Applied, Proposal, ShardCall, Swap, Tp
+from streams.protocol.ports import Applied, Begin, Proposal, ShardCall, Swap, Tp
 from streams.stores import keys, wire
 from streams.stores.nodes import Access
 from streams.stores.valkey import ValkeyStore
@@ -110,7 +110,7 @@ async def small_calls(ranges: Ranges, pid: int) -> None:
 
     async def begin(turn: int) -> None:
         offered = Proposal(turn * 1000 + 999, {turn * 1000 + at: wire.VERDICTS[1] for at in range(20)}, ids, turn)
-        await store.begin(tp, turn * 1000, 0, offered, turn * 1000 - 1, "config", b"0123456789abcdef", -1)
+        await store.begin(tp, Begin(turn * 1000 - 1, offered, turn * 1000, 0, "config", b"0123456789abcdef"))
 
     async def swap(_: int) -> None:
         await store.trip("fill", [(shard, wire.command("SET", key, prefix))])

@@ -204,7 +204,8 @@ class Group:
         distinct = [(w.name, w.tile_ms, w.tiles) for w in self.counted]
         extra = self.extra and (self.extra.name, self.extra.merge)
         parts = (self.name, self.layout, self.entity, windows, self.others, distinct, self.exact, self.recency)
-        return repr((*parts, self.span, self.grace_ms, self.forever, extra, self.money))
+        later = ("span",) if self.span else ()  # what a version added is named where it is used: other hashes stay
+        return repr((*parts, self.grace_ms, self.forever, extra, self.money, *later))
 
 
 def _named(group: str, aggregate: str, window: Window) -> str:

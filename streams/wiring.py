@@ -54,7 +54,7 @@ from streams.transport.sink import KafkaSink
 from streams.transport.source import KafkaSource
 from streams.transport.topics import TopicWatch
 from streams.transport.watchdog import StalledError, Watchdog
-from streams.work import Prepared, RangeWork
+from streams.work import Fold, Prepared, RangeWork, shared_fold
 
 log = logging.getLogger("headrace")
 
@@ -107,6 +107,7 @@ class Parts:
     safety: Safety
     stamps: Stamps
     appetites: dict[str, Appetite]  # by topic
+    fold: Fold
     written: set[str]  # every topic that an adapter has named so far
 
     async def work_on(self, tp: Tp, source: KafkaSource) -> None:
@@ -121,7 +122,7 @@ class Parts:
         )
         appetite = self.appetites[tp.topic]
         growth = Growth(tp, appetite, self.stamps)
-        work = RangeWork(tp, flow, self.definitions, self.store.shards, self.configurations, writer, growth)
+        work = RangeWork(tp, flow, self.definitions, self.store.shards, self.configurations, writer, growth, self.fold)
         source.limit = lambda: appetite.records
         driver: Driver[Record, Prepared, RangeOutputs] = Driver(
             tp,
@@ -210,6 +211,7 @@ async def _make(settings: Settings, slot: int | None, stack: AsyncExitStack) -> 
         MUTATIONS.get(os.environ.get(MUTATE, ""), SAFE),
         stamps,
         {topic: Appetite(settings.range_records) for topic in inputs},
+        shared_fold(),
         set(),
     )
     app = _app(settings, slot, link, profile)

@@ -11,7 +11,7 @@ it works on columns: per event there is the decoded struct, its ids, and nothing
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from time import perf_counter
@@ -23,7 +23,7 @@ from features.columns import Columns, Floats, Ints
 from features.compact import compact_kin, over_cap
 from features.definitions import Definitions, Flow, Scored
 from features.entry import ENTRY_BYTES, Own, own_of
-from features.fold import Lot, fold_each
+from features.fold import Floats2d, Lot, fold_each
 from features.group import Group
 from features.kin import Kin, alike
 from features.payload import payloads
@@ -34,6 +34,7 @@ from streams.growth import NOTHING, Growth, largest_of
 from streams.outputs import RangeOutputs, Writer
 from streams.protocol.ports import Batch, Exceptions, Facts, Open, ShardBags, ShardCall, Swap, Tp
 from streams.stores.keys import Part, Spread, bag_key, spread
+from streams.together import Together
 from streams.transport.records import Record
 
 STAMP_BYTES = 8
@@ -84,6 +85,18 @@ class Prepared:
     stages: dict[str, float] = field(default_factory=dict)  # seconds spent, by stage
 
 
+Fold = Callable[[Sequence[Lot]], Awaitable[Sequence[Floats2d]]]
+
+
+def shared_fold() -> Fold:
+    """A fold for all partitions of a worker: what they ask for at the same moment is folded in one pass."""
+
+    async def each(lots: Sequence[Lot]) -> Sequence[Floats2d]:
+        return fold_each(lots)
+
+    return Together(each)
+
+
 class RangeWork:
     """The work of one partition's ranges, by the definitions of its topic."""
 
@@ -96,14 +109,16 @@ class RangeWork:
         configurations: Configurations,
         writer: Writer,
         growth: Growth | None = None,
+        fold: Fold | None = None,
     ) -> None:
-        """`growth` None: bags are never folded, as while the state is rebuilt."""
+        """`growth` None: bags are never folded, as while the state is rebuilt. `fold`: shared with other partitions."""
         self.tp, self.flow, self.definitions, self.shards = tp, flow, definitions, shards
         self.configurations, self.writer = configurations, writer
         session = definitions.session
         reads_sessions = session is not None and set(session.groups) <= set(flow.groups)
         self.session = session if reads_sessions and not flow.scored else None
         self.growth = growth
+        self.fold = fold or shared_fold()
 
     def prepare(self, batch: Batch[Record]) -> Prepared:
         """Decodes the values; a bad record is a fault in `decoded`."""
@@ -139,7 +154,9 @@ class RangeWork:
         prepared.stages["entries"] = perf_counter() - started
         return plan.spread.calls
 
-    def decide(self, prepared: Prepared, range_: Open, bags: Sequence[ShardBags], recovered: bool) -> RangeOutputs:
+    async def decide(
+        self, prepared: Prepared, range_: Open, bags: Sequence[ShardBags], recovered: bool
+    ) -> RangeOutputs:
         """Folds, scores by the range's own configuration, and writes what the range publishes."""
         plan = self._plan(prepared, range_.exceptions, range_.first)
         outputs = RangeOutputs(prepared.record_ms[plan.fresh])
@@ -147,7 +164,7 @@ class RangeWork:
         self.writer.dead_letters(outputs, prepared.batch.records, prepared.decoded, range_.exceptions)
         if plan.columns.n and (self.flow.scored or self.session):
             started = perf_counter()
-            folded = self._fold(plan, bags)
+            folded = await self._fold(plan, bags)
             folded_at = perf_counter()
             self._write(outputs, prepared, plan, folded, self.configurations[range_.config], recovered)
             prepared.stages["fold"] = folded_at - started
@@ -219,7 +236,7 @@ class RangeWork:
         ]
         return Plan(exceptions, fresh, offset, columns, touched, spread(parts, self.shards))
 
-    def _fold(self, plan: Plan, bags: Sequence[ShardBags]) -> dict[str, npt.NDArray[np.float64]]:
+    async def _fold(self, plan: Plan, bags: Sequence[ShardBags]) -> dict[str, npt.NDArray[np.float64]]:
         """Each group's columns (n, d), by its name."""
         number = np.array([shard.number for shard in bags], np.uint64)
         found, owners = (
@@ -230,7 +247,7 @@ class RangeWork:
             Lot(t.group, blobs, number[shards], t.own)
             for t, blobs, shards in zip(plan.touched, found, owners, strict=True)
         ]
-        return {lot.group.name: folded for lot, folded in zip(lots, fold_each(lots), strict=True)}
+        return {lot.group.name: folded for lot, folded in zip(lots, await self.fold(lots), strict=True)}
 
     def _write(
         self,

@@ -1,8 +1,9 @@
 """The worker of one partition: LEARN the place, then range after range until it is cancelled, fenced or must stop.
 
-begin agrees a range on the partition's home shard, apply hands it to every shard and brings the bags back, then row
-and outputs go out, and the next begin says so. Whatever dies in between, the next owner finds the range open and gets
-the same answers. `docs/protocol.md` has the rules, and the schedule that breaks each one left out.
+begin agrees a range on the partition's home shard, apply hands it to every shard and brings the bags back, the row goes
+out while the range is decided, the outputs once the row is acknowledged, and the next begin says so. Whatever dies in
+between, the next owner finds the range open and gets the same answers. `docs/protocol.md` has the rules, and the
+schedule that breaks each one left out.
 
 While a range waits for the store and for acknowledgements the next batch is fetched and decoded, no more: only one
 range is ever open. The price: one batch ahead per partition, two round trips to the store and two to the broker a
@@ -24,7 +25,9 @@ from streams.protocol.judge import Judge
 from streams.protocol.learn import Learned, learn
 from streams.protocol.observer import Observer, RangeDone, Silent, Stages
 from streams.protocol.ports import (
+    ApplyReply,
     Batch,
+    Begin,
     Facts,
     Limits,
     O,
@@ -151,7 +154,7 @@ class Driver(Generic[R, P, O]):
         publish it again. Raises StoreDown.
         """
         if self._learned is not None:
-            await self._store.begin(self._tp, None, 0, None, self._published, self._config(), b"", -1)
+            await self._store.begin(self._tp, Begin(self._published))
 
     def close(self) -> None:
         """Lets go of the batch ahead."""
@@ -191,7 +194,7 @@ class Driver(Generic[R, P, O]):
                 self._since, self._published = committed, committed - 1
             self._opened = True
         args = (self._tp, self._store, self._source, self._sink)
-        learned = await learn(*args, self._published, self._since, self._config())
+        learned = await learn(*args, self._published, self._since)
         if learned is None:
             return
         self._tail = max(self._tail, learned.tail)
@@ -217,23 +220,19 @@ class Driver(Generic[R, P, O]):
         laps.lap("judge_s")
         self._pulse.start()
         published, place, genesis = self._published, learned.place, learned.genesis
-        reply = await self._store.begin(
-            self._tp,
-            place,
-            genesis,
-            judged.proposal,
-            published,
-            self._config(),
-            self._token(),
-            max(self._tail, published),
+        asked = Begin(
+            published, judged.proposal, place, genesis, self._config(), self._token(), max(self._tail, published)
         )
-        laps.lap("begin_s")
+        calls = self._work.calls(ready.prepared, judged.proposal.exceptions, place)
+        self._look_ahead(judged.proposal.last + 1)
+        reply, applied = await self._store.take(self._tp, asked, calls)
+        self._pulse.beat()
         if isinstance(reply, Rebind):
             raise stops.rebind(self._tp, reply.known)
         if not (isinstance(reply, Open) and reply.mine):
             raise Lost
         self._judge.accept(judged)
-        await self._finish(reply, genesis, ready, laps)
+        await self._finish(reply, genesis, ready, laps, applied)
 
     async def _repeat(self, range_: Open, genesis: int) -> None:
         """A range that was open already: the same records, the same configuration, the same bytes."""
@@ -246,23 +245,35 @@ class Driver(Generic[R, P, O]):
         self._pulse.start()
         await self._finish(range_, genesis, self._prepared(batch), laps)
 
-    async def _finish(self, range_: Open, genesis: int, ready: _Ready[R, P], laps: _Laps) -> None:
+    async def _finish(
+        self,
+        range_: Open,
+        genesis: int,
+        ready: _Ready[R, P],
+        laps: _Laps,
+        applied: Sequence[ApplyReply] | None = None,
+    ) -> None:
         """From an open range to acknowledged outputs."""
         self._look_ahead(range_.last + 1)
         try:
-            taken = await self._shards.take(range_, genesis, ready.prepared, self._published)
+            taken = await self._shards.take(range_, genesis, ready.prepared, self._published, applied)
         except Lost:
             self._observer.dropped(self._tp, range_.first, range_.last)
             raise
         laps.lap("apply_s")
         recovered = range_.recovered or taken.flag or await self._differs(range_, taken)
-        bags = self._visible(taken.bags)
-        outputs = self._work.decide(ready.prepared, range_, bags, recovered)
-        laps.lap("decide_s")
         self._check_pulse()
-        swapping = self._start(self._swap(self._work.compact(ready.prepared, taken.bags)))
-        laps.lap("compact_s")
-        await self._publish(self._row(range_, taken, recovered), outputs)
+        row = self._row(range_, taken, recovered)
+        announced = self._start(self._announce(row))
+        try:
+            outputs = await self._work.decide(ready.prepared, range_, self._visible(taken.bags), recovered)
+            laps.lap("decide_s")
+            self._check_pulse()
+            swapping = self._start(self._swap(self._work.compact(ready.prepared, taken.bags)))
+            laps.lap("compact_s")
+            await self._publish(row, outputs, announced)
+        finally:
+            announced.cancel()
         await swapping
         laps.lap("publish_s")
         self._learned = Learned(genesis, range_.last + 1, None, self._tail, None)
@@ -272,7 +283,7 @@ class Driver(Generic[R, P, O]):
     async def _idle(self, learned: Learned) -> None:
         """Closes what is published, and looks for shards that lost their tail under a quiet partition."""
         place = learned.place
-        reply = await self._store.begin(self._tp, None, 0, None, self._published, self._config(), b"", -1)
+        reply = await self._store.begin(self._tp, Begin(self._published))
         if isinstance(reply, Unknown) and place == learned.genesis:
             return
         if not isinstance(reply, Position) or reply.at != place:
@@ -360,19 +371,30 @@ class Driver(Generic[R, P, O]):
             self._tail,
         )
 
-    async def _publish(self, row: Row, outputs: O) -> None:
+    async def _announce(self, row: Row) -> Exception | None:
+        """At-least-once: sends the row while the range is decided. A failure is handed over, not raised."""
+        if self._sink.exactly_once or not self._safety.row_first:
+            return None
+        try:
+            await self._sink.row(row)
+        except Exception as error:
+            return error
+        return None
+
+    async def _publish(self, row: Row, outputs: O, announced: Handle[Exception | None]) -> None:
         if not self._safety.acked:
-            await self._store.begin(self._tp, None, 0, None, row.last, row.config, b"", -1)
+            await self._store.begin(self._tp, Begin(row.last))
             await self._sleep(UNSENT_S)
+        failure: Exception | None = await announced
+        if failure is not None:
+            raise failure
         if self._sink.exactly_once:
             await self._sink.transact(row, outputs, self._since)
             self._since = max(self._since, row.last + 1)
-        elif self._safety.row_first:
-            await self._sink.row(row)
-            await self._sink.publish(self._tp, outputs)
         else:
             await self._sink.publish(self._tp, outputs)
-            await self._sink.row(row)
+            if not self._safety.row_first:
+                await self._sink.row(row)
         self._published = max(self._published, row.last)
 
     async def _swap(self, swaps: Sequence[Swap]) -> None:
@@ -403,9 +425,13 @@ class _Laps:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._at = clock()
-        self.stages = Stages()
+        self._laps: dict[str, float] = {}
+
+    @property
+    def stages(self) -> Stages:
+        return Stages(**self._laps)
 
     def lap(self, stage: str) -> None:
         now = self._clock()
-        self.stages = replace(self.stages, **{stage: now - self._at})
+        self._laps[stage] = now - self._at
         self._at = now

@@ -10,7 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from streams.protocol import stops
-from streams.protocol.ports import IdLog, O_contra, Open, Position, R, Rebind, Row, Sink, Source, Store, Tp, Unknown
+from streams.protocol.ports import (
+    Begin,
+    IdLog,
+    O_contra,
+    Open,
+    Position,
+    R,
+    Rebind,
+    Row,
+    Sink,
+    Source,
+    Store,
+    Tp,
+    Unknown,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +44,10 @@ class Learned:
 
 
 async def learn(
-    tp: Tp, store: Store, source: Source[R], sink: Sink[O_contra], published: int, since: int, config: str
+    tp: Tp, store: Store, source: Source[R], sink: Sink[O_contra], published: int, since: int
 ) -> Learned | None:
     """Asks; None where the store moved in between: ask again. `since` is exactly-once's committed offset, else 0."""
-    reply = await store.begin(tp, None, 0, None, published, config, b"", -1)
+    reply = await store.begin(tp, Begin(published))
     if isinstance(reply, Rebind):
         raise stops.rebind(tp, reply.known)
     newest = await sink.newest(tp)

@@ -14,6 +14,7 @@ from streams.protocol.ports import (
     Applied,
     ApplyReply,
     At,
+    Begin,
     BeginReply,
     Exceptions,
     IdLog,
@@ -129,17 +130,8 @@ class MemoryStore:
 
     # ---- home
 
-    async def begin(
-        self,
-        tp: Tp,
-        at: int | None,
-        genesis: int,
-        proposal: Proposal | None,
-        published: int,
-        config: str,
-        token: bytes,
-        tail: int,
-    ) -> BeginReply:
+    async def begin(self, tp: Tp, asked: Begin) -> BeginReply:
+        at, genesis, proposal = asked.at, asked.genesis, asked.proposal
         homes, key = self._home_shard(tp).homes, _key(tp)
         home = homes.get(key)
         if home is not None and home.topic_id != tp.topic_id:
@@ -148,15 +140,23 @@ class MemoryStore:
             if proposal is None or not self._may_start(at, genesis):
                 return Unknown()
             home = Home(tp.topic_id, genesis, genesis, floor=genesis)
-        if home.open is not None and published >= home.open.last:
+        if home.open is not None and asked.published >= home.open.last:
             home = replace(home, open=None)
         if home.open is None and proposal is not None and self._is_next(home, at):
-            home = self._opened(home, proposal, config, token, tail)
+            home = self._opened(home, proposal, asked.config, asked.token, asked.tail)
             homes[key] = home
             assert home.open is not None
             return replace(home.open, mine=True)
         homes[key] = home
         return Position(home.position) if home.open is None else home.open
+
+    async def take(
+        self, tp: Tp, asked: Begin, calls: Sequence[ShardCall]
+    ) -> tuple[BeginReply, Sequence[ApplyReply] | None]:
+        begun = await self.begin(tp, asked)
+        if not (isinstance(begun, Open) and begun.mine):
+            return begun, None
+        return begun, await self.apply(tp, asked.genesis, begun.first, begun.last, begun.token, calls)
 
     def _may_start(self, at: int | None, genesis: int) -> bool:
         return at == genesis

@@ -17,7 +17,6 @@ class Stages:
 
     fetch_s: float = 0.0
     judge_s: float = 0.0
-    begin_s: float = 0.0
     apply_s: float = 0.0
     decide_s: float = 0.0
     publish_s: float = 0.0

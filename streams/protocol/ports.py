@@ -103,6 +103,19 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
+class Begin:
+    """What `begin` is asked: to close the open range if it is published, and to open the one that is offered."""
+
+    published: int  # everything up to here is out
+    proposal: Proposal | None = None
+    at: int | None = None  # the position that the proposal starts from ('from')
+    genesis: int = 0
+    config: str = ""
+    token: bytes = b""
+    tail: int = -1  # the largest offset known to have a row
+
+
+@dataclass(frozen=True, slots=True)
 class Open:
     """The one open range of a partition. Whoever holds the partition must obey it: same bounds, same configuration."""
 
@@ -216,18 +229,14 @@ class Store(Protocol):
     @property
     def shards(self) -> int: ...
 
-    async def begin(
-        self,
-        tp: Tp,
-        at: int | None,
-        genesis: int,
-        proposal: Proposal | None,
-        published: int,
-        config: str,
-        token: bytes,
-        tail: int,
-    ) -> BeginReply:
-        """`at` is the position that the proposal starts from ('from'); no proposal: only close what is published."""
+    async def begin(self, tp: Tp, asked: Begin) -> BeginReply:
+        """Closes, then opens; the range that is open already is told whatever was offered."""
+        ...
+
+    async def take(
+        self, tp: Tp, asked: Begin, calls: Sequence[ShardCall]
+    ) -> tuple[BeginReply, Sequence[ApplyReply] | None]:
+        """`begin`, and where the range is opened as offered `apply` of it; None where it was not."""
         ...
 
     async def verdicts(self, tp: Tp, first: int, last: int) -> Exceptions | Unsaid:
@@ -357,7 +366,7 @@ class Work(Protocol[R, P, O_co]):
         """
         ...
 
-    def decide(self, prepared: P, range_: Open, bags: Sequence[ShardBags], recovered: bool) -> O_co:
+    async def decide(self, prepared: P, range_: Open, bags: Sequence[ShardBags], recovered: bool) -> O_co:
         """What to publish for the range: decisions, anomalies, dead letters. Same arguments, same bytes."""
         ...
 

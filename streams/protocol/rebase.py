@@ -13,7 +13,7 @@ from dataclasses import replace
 from streams.protocol import stops
 from streams.protocol.judge import before_every_offset
 from streams.protocol.places import home_shard
-from streams.protocol.ports import IdLog, Limits, Standing, Store, Tp
+from streams.protocol.ports import Begin, IdLog, Limits, Standing, Store, Tp
 
 EVERY_OFFSET = 2**62
 
@@ -51,7 +51,7 @@ async def _end(tp: Tp, store: Store, home: Standing | None, *, abandon: bool) ->
         return (home.before[1] if home.before else home.genesis), None
     old = replace(tp, topic_id=home.topic_id)
     if abandon:
-        await store.begin(old, None, 0, None, EVERY_OFFSET, "", b"", -1)
+        await store.begin(old, Begin(EVERY_OFFSET))
     ids = await store.ids(old)
     if ids is None:
         raise stops.empty_store(tp, "its home shard has taken ranges")

@@ -15,6 +15,7 @@ from streams.protocol import stops
 from streams.protocol.judge import Judge, Judged, decode_ids, encode_ids
 from streams.protocol.ports import (
     Applied,
+    Begin,
     BeginReply,
     Exceptions,
     IdLog,
@@ -70,7 +71,7 @@ class Rebuild(Generic[R, P, O]):
             await self._anew(judge, home, min(upto, judge.position + CHUNK - 1))
 
     async def _close(self, published: int) -> BeginReply:
-        reply = await self.store.begin(self.tp, None, 0, None, published, "", b"", -1)
+        reply = await self.store.begin(self.tp, Begin(published))
         if isinstance(reply, Rebind):
             raise stops.rebind(self.tp, reply.known)
         return reply
@@ -120,10 +121,9 @@ class Rebuild(Generic[R, P, O]):
 
     async def _keep(self, home: IdLog, judged: Judged) -> None:
         """Home takes the range and closes it; if we die in between, its repeat says `recovered`."""
-        last, begin = judged.proposal.last, self.store.begin
-        reply = await begin(
-            self.tp, home.position, home.genesis, judged.proposal, -1, self.config, self.token, tail=last
-        )
+        last = judged.proposal.last
+        asked = Begin(-1, judged.proposal, home.position, home.genesis, self.config, self.token, tail=last)
+        reply = await self.store.begin(self.tp, asked)
         if not (isinstance(reply, Open) and reply.mine):
             raise stops.at_work(self.tp)
         await self._close(last)

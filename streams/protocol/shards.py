@@ -19,6 +19,7 @@ from streams.protocol.ports import (
     Applied,
     ApplyReply,
     At,
+    Begin,
     Exceptions,
     O,
     Open,
@@ -67,10 +68,13 @@ class Shards(Generic[R, P, O]):
     beat: Callable[[], float]
     chunk: int  # offsets of one step of a catch-up
 
-    async def take(self, range_: Open, genesis: int, prepared: P, published: int) -> Taken:
-        """Hands the open range to all shards. Raises Lost where it is not open any more."""
+    async def take(
+        self, range_: Open, genesis: int, prepared: P, published: int, replies: Sequence[ApplyReply] | None = None
+    ) -> Taken:
+        """Hands the open range to all shards, unless they have answered. Raises Lost where it is not open any more."""
         calls = self.work.calls(prepared, range_.exceptions, range_.first)
-        replies = await self.store.apply(self.tp, genesis, range_.first, range_.last, range_.token, calls)
+        if replies is None:
+            replies = await self.store.apply(self.tp, genesis, range_.first, range_.last, range_.token, calls)
         self.beat()
         answers = [
             _answer(reply)
@@ -110,7 +114,7 @@ class Shards(Generic[R, P, O]):
 
     async def _still_open(self, range_: Open, published: int) -> None:
         """'Beyond the range' is asked at home before it is believed: a zombie's late call looks like a rollback."""
-        reply = await self.store.begin(self.tp, None, 0, None, published, range_.config, b"", -1)
+        reply = await self.store.begin(self.tp, Begin(published))
         same = isinstance(reply, Open) and (reply.first, reply.last) == (range_.first, range_.last)
         if not (same and isinstance(reply, Open) and reply.token == range_.token):
             raise Lost

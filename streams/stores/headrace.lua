@@ -18,7 +18,7 @@
 -- It runs on Redis 7.2+ and Valkey 8+: only `redis` is used, which both have. `redis.call` and the string functions are
 -- taken as locals within each function: on Valkey 9 a reference taken while the library loads is not allowed to call.
 
-local REVISION = 1 -- of this file; a store that holds a smaller one gets this one
+local REVISION = 2 -- of this file; a store that holds a smaller one gets this one
 local FORMAT = 1 -- of the records
 
 local UNKNOWN, POSITION, OPEN, REBIND = 0, 1, 2, 3 -- replies of begin
@@ -295,6 +295,28 @@ local function apply(keys, args)
   return { AT, shard.position }
 end
 
+-- KEYS: those of begin, then those of apply, shard by shard
+-- ARGV: those of begin with its proposal, ttls, then for each shard: how many keys, and the last three of apply
+-- begin, and apply on every shard if the range is opened as offered: where all shards are on one server, which lets one
+-- call have their keys. It is what two calls do when nothing comes between them.
+local function take(keys, args)
+  local begun, replies, at = begin(keys, args), {}, 3
+  if begun[1] ~= OPEN or begun[8] ~= 1 then
+    return { begun, replies }
+  end
+  for i = 17, #args, 4 do
+    local own = {}
+    for k = 1, tonumber(args[i]) do
+      own[k] = keys[at + k]
+    end
+    at = at + #own
+    replies[#replies + 1] = apply(own, {
+      args[1], args[2], args[4], args[3], args[12], args[8], '0', args[16], args[i + 1], args[i + 2], args[i + 3],
+    })
+  end
+  return { begun, replies }
+end
+
 -- KEYS: at; ARGV: partition, topic id, closed
 -- Where the shard stands. The note of a range below `closed` is dropped: home has closed it, nobody may ask again, and
 -- its number no longer holds up compaction.
@@ -433,6 +455,7 @@ end
 
 register('begin', begin)
 register('apply', apply)
+register('take', take)
 register('verdicts', verdicts, { 'no-writes' })
 register('ids', ids, { 'no-writes' })
 register('where', where, { 'allow-oom' }) -- these three only ever shrink what is kept

@@ -24,8 +24,10 @@ from redis.crc import key_slot
 
 from streams.protocol.ports import Stop, StoreDown
 from streams.stores.wire import Reply, command
+from streams.together import Together
 
 CONNECT_S = 2.0
+SHARED_BYTES = 32_768  # of calls: a larger round trip is not shared
 READ_BYTES = 1 << 20  # at once: replies are hundreds of kB, and redis-py's 64 kB cost the client a tenth more
 
 HEALING = {  # first words of replies that waiting or a new look at the cluster may heal, by the metric's `kind`
@@ -146,6 +148,12 @@ class Nodes:
         self._owners: list[Node] = []  # by shard; empty: to be asked
         self._primaries: list[Node] = []
         self.cluster = bool(access.cluster)
+        self._shared = Together(self._trip)
+
+    @property
+    def single(self) -> bool:
+        """Whether one server is known to have all shards."""
+        return bool(self._owners) and not self.cluster
 
     async def primaries(self) -> list[Node]:
         """Every server that takes writes, each once."""
@@ -158,20 +166,28 @@ class Nodes:
         for node in self._known.values():
             node.lost = False
 
-    async def trip(self, calls: Sequence[tuple[int, bytes]]) -> list[Reply]:
-        """Sends each (shard, call) to its server, all at once; replies in the order of `calls`."""
+    async def trip(self, calls: Sequence[tuple[int, bytes]]) -> Sequence[Reply]:
+        """Sends each (shard, call) to its server, all at once; replies in the order of `calls`.
+
+        Small ones of the same moment share a round trip; a large one goes alone, for it would hold up the others.
+        """
+        small = sum(len(call) for _, call in calls) < SHARED_BYTES
+        replies = await (self._shared(calls) if small else self._trip(calls))
+        for (shard, _), reply in zip(calls, replies, strict=True):
+            if isinstance(reply, Exception):
+                server = self._owners[shard].name if self._owners else self._seed.name
+                self._owners = []
+                raise meaning(reply, server)
+        return replies
+
+    async def _trip(self, calls: Sequence[tuple[int, bytes]]) -> list[Reply]:
+        """An error reply is an element like any other."""
         try:
             async with self.guarded():
-                owners = await self._look()
-                replies = await _exchange(calls, owners)
+                return await _exchange(calls, await self._look())
         except StoreDown:
             self._owners = []
             raise
-        for (shard, _), reply in zip(calls, replies, strict=True):
-            if isinstance(reply, Exception):
-                self._owners = []
-                raise meaning(reply, owners[shard].name)
-        return replies
 
     async def ask(self, node: Node, *words: bytes | int | str) -> Reply:
         """One command to one server."""

@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from streams.protocol.places import home_shard
 from streams.protocol.ports import (
     ApplyReply,
+    Begin,
     BeginReply,
     Exceptions,
     IdLog,
     Limits,
-    Proposal,
+    Open,
     ShardCall,
     Standing,
     Swap,
@@ -29,6 +30,7 @@ from streams.stores.nodes import Access, Down, Nodes, NoLibrary, Reconnected
 from streams.stores.wire import Reply
 
 AFRESH = frozenset({"unreachable", "cluster"})  # after these another server may answer, or the same one emptied
+TAKEN_KEYS = 1000  # of a range that is begun and applied in one call
 CONFIG_TTL_MS = 90 * 86_400_000  # a pinned configuration outlives the longest stop of all workers; renewed on use
 
 
@@ -91,7 +93,7 @@ class ValkeyStore:
     async def close(self) -> None:
         await self.nodes.close()
 
-    async def trip(self, name: str, calls: Sequence[tuple[int, bytes]]) -> list[Reply]:
+    async def trip(self, name: str, calls: Sequence[tuple[int, bytes]]) -> Sequence[Reply]:
         """One round trip of (shard, packed call); replies in their order."""
         try:
             if not self._prepared:
@@ -113,19 +115,9 @@ class ValkeyStore:
     def _home(self, tp: Tp) -> int:
         return home_shard(tp.topic, tp.partition, self._shards)
 
-    async def begin(
-        self,
-        tp: Tp,
-        at: int | None,
-        genesis: int,
-        proposal: Proposal | None,
-        published: int,
-        config: str,
-        token: bytes,
-        tail: int,
-    ) -> BeginReply:
+    async def begin(self, tp: Tp, asked: Begin) -> BeginReply:
         home = self._home(tp)
-        call = wire.begin(tp, home, at, genesis, proposal, published, tail, config, token, self._limits)
+        call = wire.begin(tp, home, asked, self._limits)
         (reply,) = await self.trip("begin", [(home, call)])
         return wire.begin_reply(reply)
 
@@ -138,6 +130,19 @@ class ValkeyStore:
         home = self._home(tp)
         (reply,) = await self.trip("ids", [(home, wire.ids(tp, home))])
         return wire.ids_reply(reply)
+
+    async def take(
+        self, tp: Tp, asked: Begin, calls: Sequence[ShardCall]
+    ) -> tuple[BeginReply, Sequence[ApplyReply] | None]:
+        """In one call where all shards are on one server and the range is short: a longer one is better sent apart."""
+        if self.nodes.single and sum(len(call.keys) for call in calls) <= TAKEN_KEYS:
+            home = self._home(tp)
+            (reply,) = await self.trip("take", [(home, wire.take(tp, home, asked, calls, self._limits, self._ttls))])
+            return wire.take_reply(reply)
+        begun = await self.begin(tp, asked)
+        if not (isinstance(begun, Open) and begun.mine):
+            return begun, None
+        return begun, await self.apply(tp, asked.genesis, begun.first, begun.last, begun.token, calls)
 
     # ---- every shard
 

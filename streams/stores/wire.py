@@ -18,13 +18,13 @@ from streams.protocol.ports import (
     Applied,
     ApplyReply,
     At,
+    Begin,
     BeginReply,
     Exceptions,
     IdLog,
     Limits,
     Open,
     Position,
-    Proposal,
     Rebind,
     ShardCall,
     Standing,
@@ -67,25 +67,21 @@ def unpack_exceptions(blob: bytes) -> Exceptions:
     return {offset: VERDICTS[verdict] for offset, verdict in EXCEPTION.iter_unpack(blob)}
 
 
-def begin(
-    tp: Tp,
-    shard: int,
-    at: int | None,
-    genesis: int,
-    proposal: Proposal | None,
-    published: int,
-    tail: int,
-    config: str,
-    token: bytes,
-    limits: Limits,
-) -> bytes:
+def begin(tp: Tp, shard: int, asked: Begin, limits: Limits) -> bytes:
+    return call("begin", _home_keys(tp, shard), *_asked(tp, asked, limits))
+
+
+def _home_keys(tp: Tp, shard: int) -> tuple[bytes, bytes, bytes]:
+    return keys.home_key(shard), keys.ids_key(shard, tp), keys.verdicts_key(shard, tp)
+
+
+def _asked(tp: Tp, asked: Begin, limits: Limits) -> tuple[bytes | int | str, ...]:
     offered: tuple[bytes | int, ...] = ()
-    if proposal is not None:
+    if (proposal := asked.proposal) is not None:
         offered = (proposal.last, pack_exceptions(proposal.exceptions), proposal.ids, proposal.clock_s)
-    return call(
-        "begin", (keys.home_key(shard), keys.ids_key(shard, tp), keys.verdicts_key(shard, tp)),
-        keys.partition_field(tp), tp.topic_id, "" if at is None else at, genesis, published, tail, config, token,
-        limits.dedup_offsets, limits.dedup_s, limits.verdict_offsets, *offered,
+    return (
+        keys.partition_field(tp), tp.topic_id, "" if asked.at is None else asked.at, asked.genesis, asked.published,
+        asked.tail, asked.config, asked.token, limits.dedup_offsets, limits.dedup_s, limits.verdict_offsets, *offered,
     )  # fmt: skip
 
 
@@ -158,6 +154,22 @@ def apply_reply(reply: Reply) -> ApplyReply:
     if kind == APPLIED:
         return Applied(reply[1], reply[4], bool(reply[2]), bool(reply[3]))
     return At(reply[1]) if kind == AT else Rebind(reply[1].decode())
+
+
+def take(tp: Tp, home: int, asked: Begin, calls: Sequence[ShardCall], limits: Limits, ttls: str) -> bytes:
+    """begin and apply in one call, for a server that has all shards."""
+    on = [*_home_keys(tp, home)]
+    parts: list[bytes | int] = []
+    for one in calls:
+        on += keys.at_key(one.shard), *one.keys
+        parts += 1 + len(one.keys), *odd_ones(one.payloads, one.sizes), b"".join(one.payloads)
+    return call("take", on, *_asked(tp, asked, limits), ttls, *parts)
+
+
+def take_reply(reply: Reply) -> tuple[BeginReply, list[ApplyReply] | None]:
+    begun = begin_reply(reply[0])
+    mine = isinstance(begun, Open) and begun.mine
+    return begun, [apply_reply(each) for each in reply[1]] if mine else None
 
 
 def swap(shard: int, swaps: Sequence[Swap], ttls: str) -> bytes:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, cast
 
@@ -36,6 +36,7 @@ from streams.transport.records import Fetched
 log = logging.getLogger(__name__)
 
 NEVER_IDLE_MS = 2**31 - 1  # aiokafka leaves the group when nothing is read for so long; backing off is no reason
+FETCH_REST_S = 0.005
 PREFETCH_BACKOFF_S = 0.005  # aiokafka's own 100 ms delay every fetch of a node while one partition has records left
 COMMIT_S = 5.0  # a commit is for lag tools only; it must not hold up a rebalance or a stop
 PAUSE_S = 0.02  # between looks while partitions are being assigned
@@ -59,6 +60,26 @@ class Connected(Protocol):
     link: Link
     profile: Profile
     buffers: Buffers
+
+
+def _resting(fetcher: Any) -> Callable[..., Awaitable[bool]]:
+    """aiokafka's fetch, and a rest after one that brought something, before the next is made up and sent.
+
+    A waiting fetch is answered with the first record there is, so most would be for one partition, and each costs
+    broker and worker as much as one for all: at 2,000 events/s 290 fetches a second became 130.
+    """
+    fetch = fetcher._proc_fetch_request
+
+    async def rested(assignment: Any, node_id: int, request: Any) -> bool:
+        got: bool = await fetch(assignment, node_id, request)
+        if got:
+            for waiter in fetcher._fetch_waiters:
+                fetcher._notify(waiter)
+            with contextlib.suppress(asyncio.CancelledError):  # as aiokafka's own does: the result stands
+                await asyncio.sleep(FETCH_REST_S)
+        return got
+
+    return rested
 
 
 class BatchConsumerThread(AIOKafkaConsumerThread):
@@ -99,6 +120,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         await super().on_start()
         consumer = self._ensure_consumer()
         consumer._fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
+        consumer._fetcher._proc_fetch_request = _resting(consumer._fetcher)
         say_name(consumer._coordinator)  # nobody has subscribed yet, so it has not joined
 
     def want(self, wanted: frozenset[TP]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from streams.protocol.ports import (
     Applied,
     ApplyReply,
+    Begin,
     BeginReply,
     Exceptions,
     Limits,
@@ -49,7 +50,7 @@ async def begin(
     store: Store, at: int | None, offered: Proposal | None = None, *, tp: Tp = ORDERS, genesis: int = 0,
     published: int = NO, config: str = "c1", token: bytes = b"t1", tail: int = NO,
 ) -> BeginReply:  # fmt: skip
-    return await store.begin(tp, at, genesis, offered, published, config, token, tail)
+    return await store.begin(tp, Begin(published, offered, at, genesis, config, token, tail))
 
 
 async def opened(

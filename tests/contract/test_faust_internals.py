@@ -199,6 +199,13 @@ class TestFetching:
         assert parameters(Fetcher._notify) == ["self", "future"]
         assert "assignment.tps" in source(Fetcher._get_actions_per_node)
 
+    def test_a_fetch_says_whether_it_brought_something_and_holds_its_node_until_it_ends(self) -> None:
+        assert parameters(Fetcher._proc_fetch_request) == ["self", "assignment", "node_id", "request"]
+        text = source(Fetcher._fetch_requests_routine)
+        assert "self._proc_fetch_request(assignment, node_id, request)" in text
+        assert "self._in_flight.discard(node_id)" in text
+        assert "for waiter in self._fetch_waiters:" in text
+
     def test_its_own_draining_is_what_ours_was_written_from(self) -> None:
         text = source(Fetcher.fetched_records)
         for line in (

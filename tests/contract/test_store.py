@@ -6,7 +6,9 @@ from dataclasses import replace
 
 from streams.protocol.places import home_shard
 from streams.protocol.ports import (
+    Applied,
     At,
+    Begin,
     IdLog,
     Open,
     Position,
@@ -20,6 +22,7 @@ from streams.protocol.ports import (
     Unsaid,
     Verdict,
 )
+from streams.stores.valkey import TAKEN_KEYS
 from tests.contract.stores import (
     CLICKS,
     ENTRY,
@@ -180,6 +183,40 @@ async def test_apply_returns_the_bags_of_before_and_appends_stamped_entries(stor
     assert (one.bags, one.flag, one.repeat) == ([None, None], False, False)
     assert two.bags == [stamped(one.number, 1)]
     assert await bag(store, call(user_a=b"")) == stamped(one.number, 1) + stamped(two.number, 2)
+
+
+async def test_take_opens_a_range_and_applies_it(store: Store) -> None:
+    asked = Begin(-1, proposal(4, {2: Verdict.DEAD}), 0, 0, "c1", b"t1")
+    begun, replies = await store.take(ORDERS, asked, [call(user_a=A, user_b=B), ShardCall(1, (), (), ())])
+    assert begun == Open(0, 4, "c1", {2: Verdict.DEAD}, b"t1", recovered=False, mine=True)
+    assert [(type(each), getattr(each, "bags", None)) for each in replies or ()] == [
+        (Applied, [None, None]), (Applied, [])
+    ]  # fmt: skip
+    assert (await applied(store, 0, 4, call(user_a=A, user_b=B))).repeat
+    assert await begin(store, None) == replace(begun, mine=False)
+
+
+async def test_take_of_a_range_that_is_not_opened_as_offered_applies_nothing(store: Store) -> None:
+    first = await opened(store, 0, 4)
+    another = Begin(-1, proposal(9), 0, 0, "c2", b"t2")
+    assert await store.take(ORDERS, another, [call(user_a=A)]) == (replace(first, mine=False), None)
+    beyond = Begin(4, proposal(9), 7, 0, "c2", b"t2")
+    assert await store.take(ORDERS, beyond, [call(user_a=A)]) == (Position(5), None)
+    assert await bag(store, call(user_a=b"")) is None
+
+
+async def test_take_tells_of_a_shard_that_stands_elsewhere(store: Store) -> None:
+    await applied(store, 0, 4, call(user_a=A))
+    _, replies = await store.take(ORDERS, Begin(-1, proposal(2), 0, 0, "c1", b"t1"), [call(user_a=A)])
+    assert replies == [At(5)]
+
+
+async def test_a_long_range_is_taken_like_a_short_one(store: Store) -> None:
+    names = [b"{0}user:%d" % number for number in range(2 * TAKEN_KEYS)]
+    long = ShardCall(0, names, [A] * len(names), [ENTRY] * len(names))
+    begun, replies = await store.take(ORDERS, Begin(-1, proposal(4), 0, 0, "c1", b"t1"), [long])
+    assert isinstance(begun, Open)
+    assert [len(each.bags) for each in replies or () if isinstance(each, Applied)] == [len(names)]
 
 
 async def test_every_entry_of_a_bag_gets_its_own_stamp(store: Store) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from streams.protocol.memory import MemoryStore
-from streams.protocol.ports import Applied, Limits, Proposal, ShardCall, Standing, Store, Swap, Tp, Verdict
+from streams.protocol.ports import Applied, Begin, Limits, Proposal, ShardCall, Standing, Store, Swap, Tp, Verdict
 from streams.stores.nodes import Access
 from streams.stores.valkey import ValkeyStore
 from tests.contract.stores import ENTRY, SHARDS
@@ -108,10 +108,20 @@ async def same_begin(pair: Pair, rng: random.Random, tp: Tp, first: int, last: i
     offered = proposals(rng, first, last) if rng.random() < 0.8 else None
     published = first - 1 if rng.random() < 0.7 else rng.randrange(-1, 60)
     at = rng.choice([first, first, None])
-    rest = (tp, at, rng.choice([0, first]), offered, published, "c", rng.randbytes(4), rng.randrange(-1, 60))
-    told = await pair.real.begin(*rest)
+    genesis, token, tail = rng.choice([0, first]), rng.randbytes(4), rng.randrange(-1, 60)
+    asked = Begin(published, offered, at, genesis, "c", token, tail)
+    told = await pair.real.begin(tp, asked)
     pair.seen[type(told).__name__, getattr(told, "mine", None)] += 1
-    assert told == await pair.memory.begin(*rest)
+    assert told == await pair.memory.begin(tp, asked)
+
+
+async def same_take(pair: Pair, rng: random.Random, tp: Tp, first: int, last: int) -> None:
+    asked = Begin(first - 1, proposals(rng, first, last), first, rng.choice([0, first]), "c", rng.randbytes(4))
+    calls = shard_calls(rng)
+    told = begun, replies = await pair.real.take(tp, asked, calls)
+    pair.seen["taken", type(begun).__name__, replies is not None] += 1
+    pair.numbers.extend(each.number for each in replies or () if isinstance(each, Applied) and not each.repeat)
+    assert told == await pair.memory.take(tp, asked, calls)
 
 
 async def same_look(pair: Pair, rng: random.Random, tp: Tp, first: int, last: int) -> None:
@@ -127,9 +137,11 @@ async def steps(pair: Pair, rng: random.Random, count: int) -> None:
         tp = rng.choices(TOPICS, [6, 1, 6, 1])[0]
         home = pair.memory.home(tp)
         first, last = ranges(rng, home.position if home else 0)
-        match rng.choices(["begin", "apply", "look", "swap", "rebase"], [4, 6, 2, 3, 1])[0]:
+        match rng.choices(["begin", "take", "apply", "look", "swap", "rebase"], [4, 2, 6, 2, 3, 1])[0]:
             case "begin":
                 await same_begin(pair, rng, tp, first, last)
+            case "take":
+                await same_take(pair, rng, tp, first, last)
             case "apply":
                 await same_apply(pair, rng, tp, *await applicable(pair, rng, tp))
             case "look":

@@ -7,6 +7,7 @@ At the end each bag must hold each range's entry once, in order.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -18,7 +19,7 @@ import redis
 from streams.embedded.processes import LOCALHOST, Children, free_port
 from streams.embedded.store import Store as Server
 from streams.embedded.store import start_store
-from streams.protocol.ports import Applied, ShardCall, Standing, StoreDown, Swap, Tp
+from streams.protocol.ports import Applied, ShardCall, Standing, StoreDown, Swap, Tp, Unknown
 from streams.stores.nodes import Access, Down
 from streams.stores.valkey import ValkeyStore
 from tests.contract.stores import DAY_MS, ENTRY, ORDERS, SHARDS, applied, begin, call, entry, opened, stamped
@@ -167,8 +168,8 @@ async def test_a_store_that_came_back_empty_is_prepared_anew_and_says_that_it_kn
     async with store_at(server.url) as store:
         await opened(store, 0, 4)
         server.start_again()
-        with pytest.raises(StoreDown):
-            await begin(store, None)
+        with contextlib.suppress(StoreDown):  # the lost connection may be noticed before the call is sent, or by it
+            assert await begin(store, None) == Unknown()
         assert await store.empty()
         with redis.Redis.from_url(server.url) as client:
             assert client.hget("{0}:space", "shards") == b"16"

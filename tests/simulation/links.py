@@ -15,11 +15,12 @@ from streams.protocol.ports import (
     LATE_ROWS,
     ApplyReply,
     Batch,
+    Begin,
     BeginReply,
     Exceptions,
     Fenced,
     IdLog,
-    Proposal,
+    Open,
     Row,
     ShardCall,
     SinkDown,
@@ -116,19 +117,19 @@ class StoreLink:
         self._trouble()
         return [results[index] for index in range(len(actions))]
 
-    async def begin(
-        self,
-        tp: Tp,
-        at: int | None,
-        genesis: int,
-        proposal: Proposal | None,
-        published: int,
-        config: str,
-        token: bytes,
-        tail: int,
-    ) -> BeginReply:
-        begin = self._store.begin
-        return await self._call(lambda: instant(begin(tp, at, genesis, proposal, published, config, token, tail)))
+    async def begin(self, tp: Tp, asked: Begin) -> BeginReply:
+        return await self._call(lambda: instant(self._store.begin(tp, asked)))
+
+    async def take(
+        self, tp: Tp, asked: Begin, calls: Sequence[ShardCall]
+    ) -> tuple[BeginReply, Sequence[ApplyReply] | None]:
+        """In one step as on one server, or in two as on a cluster."""
+        if self._weather.rng.random() < 0.5:
+            return await self._call(lambda: instant(self._store.take(tp, asked, calls)))
+        begun = await self.begin(tp, asked)
+        if not (isinstance(begun, Open) and begun.mine):
+            return begun, None
+        return begun, await self.apply(tp, asked.genesis, begun.first, begun.last, begun.token, calls)
 
     async def verdicts(self, tp: Tp, first: int, last: int) -> Exceptions | Unsaid:
         return await self._call(lambda: instant(self._store.verdicts(tp, first, last)))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from streams.protocol.memory import Held, Home, MemoryStore, Shard
-from streams.protocol.ports import BeginReply, Proposal, Standing, Swap, Tp
+from streams.protocol.ports import Begin, BeginReply, Proposal, Standing, Swap, Tp
 from streams.protocol.safety import MUTATIONS as CHAOS
 from streams.protocol.safety import SAFE, Safety
 from tests.simulation.stores import Make
@@ -15,23 +15,14 @@ from tests.simulation.stores import Make
 class NoFrom(MemoryStore):
     """begin takes whatever a worker offers, wherever it starts."""
 
-    async def begin(
-        self,
-        tp: Tp,
-        at: int | None,
-        genesis: int,
-        proposal: Proposal | None,
-        published: int,
-        config: str,
-        token: bytes,
-        tail: int,
-    ) -> BeginReply:
+    async def begin(self, tp: Tp, asked: Begin) -> BeginReply:
         homes, key = self._home_shard(tp).homes, (tp.topic, tp.partition)
         home = homes.get(key)
-        free = home is not None and (home.open is None or published >= home.open.last)
-        if home is not None and free and proposal is not None and at is not None and home.topic_id == tp.topic_id:
-            homes[key] = replace(home, open=None, position=at)
-        return await super().begin(tp, at, genesis, proposal, published, config, token, tail)
+        free = home is not None and (home.open is None or asked.published >= home.open.last)
+        offered = asked.at if asked.proposal is not None else None
+        if home is not None and free and offered is not None and home.topic_id == tp.topic_id:
+            homes[key] = replace(home, open=None, position=offered)
+        return await super().begin(tp, asked)
 
 
 class NoGenesis(MemoryStore):
@@ -58,22 +49,12 @@ class NoStampGuard(MemoryStore):
 class HomeRewound(MemoryStore):
     """LEARN takes home back to the lowest position of any shard and drops the open range."""
 
-    async def begin(
-        self,
-        tp: Tp,
-        at: int | None,
-        genesis: int,
-        proposal: Proposal | None,
-        published: int,
-        config: str,
-        token: bytes,
-        tail: int,
-    ) -> BeginReply:
+    async def begin(self, tp: Tp, asked: Begin) -> BeginReply:
         homes, key = self._home_shard(tp).homes, (tp.topic, tp.partition)
         home = homes.get(key)
-        if proposal is None and home is not None and home.topic_id == tp.topic_id:
+        if asked.proposal is None and home is not None and home.topic_id == tp.topic_id:
             homes[key] = self._rewound(home, await self.where(tp))
-        return await super().begin(tp, at, genesis, proposal, published, config, token, tail)
+        return await super().begin(tp, asked)
 
     def _rewound(self, home: Home, standings: Sequence[Standing | None]) -> Home:
         positions = [s.position for s in standings if s is not None]

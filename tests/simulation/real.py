@@ -16,7 +16,7 @@ from typing import Any
 
 from streams.embedded.processes import Children, free_port
 from streams.embedded.store import start_store
-from streams.protocol.ports import ApplyReply, Limits, ShardCall, Standing, Swap, Tp
+from streams.protocol.ports import ApplyReply, Begin, BeginReply, Limits, ShardCall, Standing, Swap, Tp
 from streams.stores import keys, prepare, wire
 from streams.stores.admin import places
 from streams.stores.nodes import Access
@@ -57,7 +57,7 @@ class RealStore(ValkeyStore):
         super().__init__(Access(url, cluster=False, timeout_s=PATIENCE_S), shards, limits=limits, ttl_ms=TTL_MS)
         self._loop = loop
 
-    async def trip(self, name: str, calls: Sequence[tuple[int, bytes]]) -> list[Any]:
+    async def trip(self, name: str, calls: Sequence[tuple[int, bytes]]) -> Sequence[Any]:
         return self._loop.run_until_complete(super().trip(name, calls))
 
     async def apply(
@@ -73,6 +73,11 @@ class RealStore(ValkeyStore):
     ) -> Sequence[ApplyReply]:
         tagged = [_tagged(call) for call in calls]
         return await super().apply(tp, genesis, first, last, token, tagged, catchup=catchup)
+
+    async def take(
+        self, tp: Tp, asked: Begin, calls: Sequence[ShardCall]
+    ) -> tuple[BeginReply, Sequence[ApplyReply] | None]:
+        return await super().take(tp, asked, [_tagged(call) for call in calls])
 
     async def read(self, calls: Sequence[ShardCall]) -> Sequence[Sequence[bytes | None]]:
         return await super().read([_tagged(call) for call in calls])
@@ -136,7 +141,7 @@ class RealStore(ValkeyStore):
         return dict(zip(there, zip(ends_ms, contents, strict=True), strict=True))
 
     def _ask(self, shard: int, commands: Sequence[bytes]) -> list[Any]:
-        return instant(self.trip("look", [(shard, packed) for packed in commands]))
+        return list(instant(self.trip("look", [(shard, packed) for packed in commands])))
 
 
 def _key(shard: int, entity: bytes) -> bytes:

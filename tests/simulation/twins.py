@@ -8,10 +8,23 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from streams.protocol.memory import MemoryStore
-from streams.protocol.ports import Applied, ApplyReply, Exceptions, IdLog, Limits, ShardCall, Standing, Swap, Tp, Unsaid
+from streams.protocol.ports import (
+    Applied,
+    ApplyReply,
+    Begin,
+    BeginReply,
+    Exceptions,
+    IdLog,
+    Limits,
+    ShardCall,
+    Standing,
+    Swap,
+    Tp,
+    Unsaid,
+)
 from tests.simulation.stores import Home, Moment, SteppedStore
 
 T = TypeVar("T")
@@ -32,8 +45,15 @@ class Twins:
     def shards(self) -> int:
         return self._real.shards
 
-    async def begin(self, *asked: Any) -> Any:
-        return _same("begin", asked, await self._real.begin(*asked), await self._memory.begin(*asked))
+    async def begin(self, tp: Tp, asked: Begin) -> BeginReply:
+        return _same("begin", asked, await self._real.begin(tp, asked), await self._memory.begin(tp, asked))
+
+    async def take(
+        self, tp: Tp, asked: Begin, calls: Sequence[ShardCall]
+    ) -> tuple[BeginReply, Sequence[ApplyReply] | None]:
+        told = await self._real.take(tp, asked, calls)
+        self._numbers += [each.number for each in told[1] or () if isinstance(each, Applied) and not each.repeat]
+        return _same("take", (tp, asked, calls), told, await self._memory.take(tp, asked, calls))
 
     async def verdicts(self, tp: Tp, first: int, last: int) -> Exceptions | Unsaid:
         asked = (tp, first, last)

@@ -118,7 +118,9 @@ class SimWork:
             for shard, keys in enumerate(prepared.keys)
         ]
 
-    def decide(self, prepared: Prepared, range_: Open, bags: Sequence[ShardBags], recovered: bool) -> list[Decision]:
+    async def decide(
+        self, prepared: Prepared, range_: Open, bags: Sequence[ShardBags], recovered: bool
+    ) -> list[Decision]:
         if not self.partition.scored:
             return []
         seen, whole = self._before(prepared, range_, bags)

@@ -231,11 +231,11 @@ async def test_after_a_standstill_the_place_is_learnt_anew_before_anything_is_pu
     frozen = iter([True])
 
     class Freezing(SimWork):
-        def decide(
+        async def decide(
             self, prepared: Prepared, range_: Open, bags: Sequence[ShardBags], recovered: bool
         ) -> list[Decision]:
             bench.clock_s += 6.0 if next(frozen, False) else 0.0
-            return super().decide(prepared, range_, bags, recovered)
+            return await super().decide(prepared, range_, bags, recovered)
 
     await bench.work(bench.closed, bench.hire(work=Freezing(bench.partition, 3, bench.rng)))
     assert bench.diary.stalls == 1

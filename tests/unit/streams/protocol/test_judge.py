@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streams.protocol.judge import HEADER, VERSION, Judge, before_every_offset, decode_ids
 from streams.protocol.memory import MemoryStore
-from streams.protocol.ports import Facts, IdLog, Limits, Open, Stop, Tp, Verdict
+from streams.protocol.ports import Begin, Facts, IdLog, Limits, Open, Stop, Tp, Verdict
 from tests.simulation.log import Partition
 from tests.simulation.threads import instant
 from tests.simulation.work import SimWork
@@ -112,7 +112,7 @@ def test_any_cut_and_any_reload_gives_the_naive_verdicts(seed: int, offsets: int
             judge = Judge(limits)
             judge.load(instant(store.ids(TP)), place)
         judged = judge.judge(work.facts(work.prepare(batch)), batch.last)
-        opened = instant(store.begin(TP, place, 0, judged.proposal, place - 1, "c", b"t", -1))
+        opened = instant(store.begin(TP, Begin(place - 1, judged.proposal, place, 0, "c", b"t")))
         assert isinstance(opened, Open)
         said |= judged.proposal.exceptions
         judge.accept(judged)

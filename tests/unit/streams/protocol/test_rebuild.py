@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from streams.protocol.ports import Proposal, Stop, StoreDown, Tp, Unsaid
+from streams.protocol.ports import Begin, Proposal, Stop, StoreDown, Tp, Unsaid
 from streams.protocol.rebase import rebase
 from streams.protocol.rebuild import Rebuild
 from tests.simulation.links import Published, SourceLink, StoreLink
@@ -120,7 +120,7 @@ async def test_one_that_died_as_it_founded_home_is_run_again() -> None:
     bench, clean = await worked()
     bench.store.restore(Bench().store.snapshot())
     nothing = Proposal(-1, {}, b"", 0)
-    await bench.store.begin(TP, 0, 0, nothing, -1, "c1", b"died", -1)
+    await bench.store.begin(TP, Begin(-1, nothing, 0, 0, "c1", b"died"))
     await rebuild(bench).run(bench.published.rows[-1].first - 1)
     await bench.work(bench.closed, bench.hire())
     assert state(bench) == clean

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from streams.protocol.ports import (
     Applied,
     At,
+    Begin,
     IdLog,
     Limits,
     Open,
@@ -77,10 +78,10 @@ def test_an_apply_names_the_keys_of_its_shard_first() -> None:
 
 def test_a_begin_without_records_offers_nothing() -> None:
     limits = Limits(1, 2, verdict_offsets=3)
-    empty = words(wire.begin(TP, 2, None, 5, None, 8, -1, "c", b"t", limits))
+    empty = words(wire.begin(TP, 2, Begin(8, None, None, 5, "c", b"t"), limits))
     assert empty[6:] == [b"orders/7", b"id", b"", b"5", b"8", b"-1", b"c", b"t", b"1", b"2", b"3"]
     offered = Proposal(9, {}, b"ids", 77)
-    assert words(wire.begin(TP, 2, 5, 5, offered, 8, -1, "c", b"t", limits))[17:] == [b"9", b"", b"ids", b"77"]
+    assert words(wire.begin(TP, 2, Begin(8, offered, 5, 5, "c", b"t"), limits))[17:] == [b"9", b"", b"ids", b"77"]
 
 
 def test_replies_of_begin() -> None:
