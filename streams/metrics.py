@@ -100,7 +100,8 @@ class Metrics:
         self.window_ids = Gauge(
             "headrace_dedup_ids", "Event ids held to tell duplicates", ["topic", "partition"], registry=r
         )
-        self.store_calls = Counter("headrace_store_round_trips", "Round trips to the store", ["call"], registry=r)
+        self.store_calls = Counter("headrace_store_calls", "Calls to the store", ["call"], registry=r)
+        self.store_trips = Counter("headrace_store_round_trips", "Round trips, each with one call or more", registry=r)
         self.store_errors = Counter("headrace_store_errors", "Failed round trips to the store", ["kind"], registry=r)
         self.backoffs = Counter("headrace_backoffs", "Waits because a dependency was down", ["dependency"], registry=r)
         self.swaps = Counter("headrace_compactions", "Bags compacted", registry=r)

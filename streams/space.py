@@ -55,7 +55,8 @@ def _nobody(_: str) -> None:
 def open_store(
     settings: Settings,
     definitions: Definitions,
-    on_trip: Callable[[str], None] = _nobody,
+    on_call: Callable[[str], None] = _nobody,
+    on_trip: Callable[[], None] | None = None,
     on_failure: Callable[[str], None] = _nobody,
 ) -> ValkeyStore:
     """The store of the settings; nothing is connected yet."""
@@ -67,6 +68,7 @@ def open_store(
         constants=constants_of(settings, definitions),
         ttl_ms=max(ttls.values()),
         ttls_ms=ttls,
+        on_call=on_call,
         on_trip=on_trip,
         on_failure=on_failure,
     )

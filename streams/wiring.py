@@ -253,6 +253,7 @@ async def _store(settings: Settings, definitions: Definitions, metrics: Metrics,
         settings,
         definitions,
         lambda call: metrics.store_calls.labels(call).inc(),
+        metrics.store_trips.inc,
         lambda kind: metrics.store_errors.labels(kind).inc(),
     )
     stack.push_async_callback(store.close)

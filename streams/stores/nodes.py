@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -140,7 +140,8 @@ class Node:
 class Nodes:
     """Knows which server has which shard, and carries calls there."""
 
-    def __init__(self, access: Access, shards: int) -> None:
+    def __init__(self, access: Access, shards: int, on_trip: Callable[[], None] | None = None) -> None:
+        self._on_trip = on_trip
         self.access = access
         self._slots = [key_slot(b"%d" % shard) for shard in range(shards)]
         self._seed = Node(access)
@@ -184,7 +185,10 @@ class Nodes:
         """An error reply is an element like any other."""
         try:
             async with self.guarded():
-                return await _exchange(calls, await self._look())
+                owners = await self._look()
+                if self._on_trip is not None:
+                    self._on_trip()
+                return await _exchange(calls, owners)
         except StoreDown:
             self._owners = []
             raise

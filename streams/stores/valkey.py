@@ -43,7 +43,8 @@ class ValkeyStore:
 
     `constants` are further settings that decide entries (currency table, layout of the bags): pinned at first start.
     `ttl_ms` is the physical life of a bag, of all groups but those in `ttls_ms`: longest window and retention.
-    `on_trip` is told the name of each round trip, `on_failure` a kind out of `nodes.KINDS`.
+    `on_call` is told the name of each call, `on_trip` of each round trip that carries some, `on_failure` a kind out of
+    `nodes.KINDS`.
     """
 
     def __init__(
@@ -55,15 +56,16 @@ class ValkeyStore:
         constants: Mapping[str, str] | None = None,
         ttl_ms: int,
         ttls_ms: Mapping[str, int] | None = None,
-        on_trip: Callable[[str], None] = _ignore,
+        on_call: Callable[[str], None] = _ignore,
+        on_trip: Callable[[], None] | None = None,
         on_failure: Callable[[str], None] = _ignore,
     ) -> None:
-        self.nodes = Nodes(access, shards)
+        self.nodes = Nodes(access, shards, on_trip)
         self._shards = shards
         self._limits = limits or Limits()
         self._constants = prepare.constants(shards, self._limits, constants or {})
         self._ttls = wire.ttl_table(ttl_ms, ttls_ms or {})
-        self._on_trip, self._on_failure = on_trip, on_failure
+        self._on_call, self._on_failure = on_call, on_failure
         self._prepared = False
 
     @property
@@ -98,7 +100,7 @@ class ValkeyStore:
         try:
             if not self._prepared:
                 await self.prepare()
-            self._on_trip(name)
+            self._on_call(name)
             try:
                 return await self.nodes.trip(calls)
             except Reconnected:
