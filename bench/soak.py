@@ -80,6 +80,8 @@ class Sample:
     series: int
     lag: float
     events_in: float
+    store_used_mb: float  # what the store says it has given out; the rest of its resident memory is the allocator's
+    store_lua_mb: float
 
 
 FLAT = ("worker_mb", "store_mb", "keys", "series")
@@ -150,6 +152,7 @@ class Watch:
             raise VoidRunError(why)
         assert self.worker.child is not None
         values = _scrape(self.worker.metrics_port)
+        memory: Mapping[str, Any] = self.server.info("memory")
         return Sample(
             at_s,
             psutil.Process(self.worker.child.pid).memory_info().rss / MB,
@@ -158,6 +161,8 @@ class Watch:
             len(values),
             sum(value for name, value in values if name.startswith("headrace_lag_records{")),
             sum(value for name, value in values if name.startswith("headrace_events_in_total{")),
+            memory["used_memory"] / MB,
+            memory["used_memory_vm_total"] / MB,
         )
 
     async def until_works(self) -> None:

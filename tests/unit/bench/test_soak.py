@@ -34,7 +34,7 @@ NOW_MS = 1_790_000_000_000
 
 
 def sample(at_s: float, *, worker_mb: float = 100.0, keys: int = 5000, lag: float = 10.0) -> Sample:
-    return Sample(at_s, worker_mb, 20.0, keys, 325, lag, at_s * 1000)
+    return Sample(at_s, worker_mb, 20.0, keys, 325, lag, at_s * 1000, 12.0, 1.0)
 
 
 def run(samples: list[Sample], without_ttl: list[str] | None = None, alive: int = 5000, left: int = 0) -> Run:
