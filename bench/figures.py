@@ -121,7 +121,7 @@ BENCHES = (
         module("crash"),
         ("java",),
         ("value.kills_with_open_range", "value.decisions_published_twice", "value.state_equal",
-         "value.standstill.worker-kill.standstill_s.max"),
+         "value.standstill.worker-kill.standstill_s.max", "value.mutations_found"),
     ),
 )  # fmt: skip
 
@@ -171,16 +171,11 @@ def _reference(found: Figure) -> bool:
     return bool(faster and prompt and found["rows"]["headrace"]["cpu_us"] <= target["cpu_us"])
 
 
-def _mutations(found: Figure) -> bool:
-    return all(one["first"] for one in found["value"].values())
-
-
 PEERS, LATENCIES = ("quix", "floor_aiokafka"), ("p50_ms", "p99_ms")
 RULES: Mapping[str, Callable[[Figure], bool]] = {
     "install": _install,
     "full-vector": _full_vector,
     "reference-job": _reference,
-    "crash-mutations": _mutations,
 }
 
 
