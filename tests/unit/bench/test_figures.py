@@ -97,7 +97,6 @@ VECTOR = {
     "value": {"at-least-once": ROW, "exactly-once": ROW},
     "target": {"share_under_1kb": 0.95, "largest_bytes": 16_384},
 }
-MUTATIONS = {"name": "crash-mutations", "value": {"no-plan": {"first": "order o1: lost"}}}
 
 
 @pytest.mark.parametrize(
@@ -108,7 +107,6 @@ MUTATIONS = {"name": "crash-mutations", "value": {"no-plan": {"first": "order o1
         (REFERENCE, {"value": {"events_s_vs_quix": 9}}),
         (INSTALL, {"value": {"help_ms": 50, "mb": 11}}),
         (VECTOR, {"value": {"at-least-once": {**ROW, "largest_bytes": 17_000}}}),
-        (MUTATIONS, {"value": {"no-plan": {"first": None}}}),
         ({"name": "soak", "value": {"holds": True}}, {"value": {"holds": False}}),
         ({"name": "recorded", "holds": True}, {"holds": False}),
     ],
