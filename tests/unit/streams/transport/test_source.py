@@ -12,7 +12,7 @@ from streams.transport.consumer import Delivery
 from streams.transport.source import KafkaSource
 
 TP = Tp("orders", 3, "id")
-IDLE_S = 0.05
+IDLE_S = 0.25
 
 
 @dataclass
