@@ -16,7 +16,15 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from streams.embedded.processes import LOCALHOST, Child, Children, StartError, is_free, start_service
+from streams.embedded.processes import (
+    LOCALHOST,
+    Child,
+    Children,
+    StartError,
+    is_free,
+    one_start_at_a_time,
+    start_service,
+)
 
 START_S = 15.0
 ANSWER_S = 2.0
@@ -81,6 +89,7 @@ def start_broker(children: Children, port: int, name: str = "broker") -> Broker:
         "--storage-engine",
         "memory://tansu/",
     ]
-    if not is_free(port):  # else the one that holds it might answer in the new one's place
-        raise StartError(f"{name}: port {port} is taken, or was a minute ago and is not given out again yet")
-    return Broker(port, start_service(children, name, argv, lambda: answers(port), START_S, {"RUST_LOG": "error"}))
+    with one_start_at_a_time():
+        if not is_free(port):  # else the one that holds it might answer in the new one's place
+            raise StartError(f"{name}: port {port} is taken, or was a minute ago and is not given out again yet")
+        return Broker(port, start_service(children, name, argv, lambda: answers(port), START_S, {"RUST_LOG": "error"}))

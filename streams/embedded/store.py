@@ -13,7 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from streams.embedded.processes import LOCALHOST, Child, Children, StartError, is_free, start_service
+from streams.embedded.processes import (
+    LOCALHOST,
+    Child,
+    Children,
+    StartError,
+    is_free,
+    one_start_at_a_time,
+    start_service,
+)
 
 START_S = 15.0
 ANSWER_S = 0.5
@@ -89,6 +97,7 @@ def _launch(children: Children, name: str, port: int, folder: Path, config: Mapp
     argv = [str(server_binary()), "--port", str(port), "--bind", LOCALHOST, "--dir", str(folder)]
     for key, value in config.items():
         argv += [f"--{key}", value]
-    if not is_free(port, reuse=True):  # else the one that holds it might answer in the new one's place
-        raise StartError(f"{name}: port {port} is taken")
-    return start_service(children, name, argv, lambda: answers(port), START_S)
+    with one_start_at_a_time():
+        if not is_free(port, reuse=True):  # else the one that holds it might answer in the new one's place
+            raise StartError(f"{name}: port {port} is taken")
+        return start_service(children, name, argv, lambda: answers(port), START_S)
