@@ -33,8 +33,8 @@ DURABLE: Mapping[str, str] = {
     "maxmemory-policy": "noeviction",
 }
 
-# The wheel's server has the C library's allocator: buffers of a large range go back to the system instead of lying among
-# the bags, where they would leave holes that add up.
+# The wheel's server has the C library's allocator: buffers of a large range go back to the system instead of lying
+# among the bags, where they would leave holes that add up.
 MALLOC: Mapping[str, str] = {
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": "65536",
