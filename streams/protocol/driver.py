@@ -6,8 +6,8 @@ between, the next owner finds the range open and gets the same answers. `docs/pr
 schedule that breaks each one left out.
 
 While a range waits for the store and for acknowledgements the next batch is fetched and decoded, no more: only one
-range is ever open. The price: one batch ahead per partition, two round trips to the store and two to the broker a
-range.
+range is ever open. The price: one batch ahead per partition, two round trips to the store (one where it can begin and
+apply at once) and two to the broker a range.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from streams.protocol.ports import (
     Rebind,
     Row,
     ShardBags,
+    ShardCall,
     Sink,
     SinkDown,
     Source,
@@ -225,14 +226,13 @@ class Driver(Generic[R, P, O]):
         )
         calls = self._work.calls(ready.prepared, judged.proposal.exceptions, place)
         self._look_ahead(judged.proposal.last + 1)
-        reply, applied = await self._store.take(self._tp, asked, calls)
-        self._pulse.beat()
+        reply, replies = await self._store.take(self._tp, asked, calls)
         if isinstance(reply, Rebind):
             raise stops.rebind(self._tp, reply.known)
         if not (isinstance(reply, Open) and reply.mine):
             raise Lost
         self._judge.accept(judged)
-        await self._finish(reply, genesis, ready, laps, applied)
+        await self._finish(reply, genesis, ready, laps, calls, replies)
 
     async def _repeat(self, range_: Open, genesis: int) -> None:
         """A range that was open already: the same records, the same configuration, the same bytes."""
@@ -243,7 +243,10 @@ class Driver(Generic[R, P, O]):
         laps.lap("fetch_s")
         await self._work.ready(range_.config)
         self._pulse.start()
-        await self._finish(range_, genesis, self._prepared(batch), laps)
+        self._look_ahead(range_.last + 1)
+        ready = self._prepared(batch)
+        calls = self._work.calls(ready.prepared, range_.exceptions, range_.first)
+        await self._finish(range_, genesis, ready, laps, calls)
 
     async def _finish(
         self,
@@ -251,12 +254,12 @@ class Driver(Generic[R, P, O]):
         genesis: int,
         ready: _Ready[R, P],
         laps: _Laps,
-        applied: Sequence[ApplyReply] | None = None,
+        calls: Sequence[ShardCall],
+        replies: Sequence[ApplyReply] | None = None,
     ) -> None:
-        """From an open range to acknowledged outputs."""
-        self._look_ahead(range_.last + 1)
+        """From an open range to acknowledged outputs. `replies`: what the shards have answered to `calls` already."""
         try:
-            taken = await self._shards.take(range_, genesis, ready.prepared, self._published, applied)
+            taken = await self._shards.take(range_, genesis, ready.prepared, self._published, calls, replies)
         except Lost:
             self._observer.dropped(self._tp, range_.first, range_.last)
             raise

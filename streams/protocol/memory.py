@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from streams.protocol.apart import take_apart
 from streams.protocol.places import home_shard
 from streams.protocol.ports import (
     Applied,
@@ -153,10 +154,7 @@ class MemoryStore:
     async def take(
         self, tp: Tp, asked: Begin, calls: Sequence[ShardCall]
     ) -> tuple[BeginReply, Sequence[ApplyReply] | None]:
-        begun = await self.begin(tp, asked)
-        if not (isinstance(begun, Open) and begun.mine):
-            return begun, None
-        return begun, await self.apply(tp, asked.genesis, begun.first, begun.last, begun.token, calls)
+        return await take_apart(self, tp, asked, calls)
 
     def _may_start(self, at: int | None, genesis: int) -> bool:
         return at == genesis

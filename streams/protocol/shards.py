@@ -69,10 +69,15 @@ class Shards(Generic[R, P, O]):
     chunk: int  # offsets of one step of a catch-up
 
     async def take(
-        self, range_: Open, genesis: int, prepared: P, published: int, replies: Sequence[ApplyReply] | None = None
+        self,
+        range_: Open,
+        genesis: int,
+        prepared: P,
+        published: int,
+        calls: Sequence[ShardCall],
+        replies: Sequence[ApplyReply] | None = None,
     ) -> Taken:
         """Hands the open range to all shards, unless they have answered. Raises Lost where it is not open any more."""
-        calls = self.work.calls(prepared, range_.exceptions, range_.first)
         if replies is None:
             replies = await self.store.apply(self.tp, genesis, range_.first, range_.last, range_.token, calls)
         self.beat()

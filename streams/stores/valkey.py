@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from streams.protocol.apart import take_apart
 from streams.protocol.places import home_shard
 from streams.protocol.ports import (
     ApplyReply,
@@ -18,7 +19,6 @@ from streams.protocol.ports import (
     Exceptions,
     IdLog,
     Limits,
-    Open,
     ShardCall,
     Standing,
     Swap,
@@ -141,10 +141,7 @@ class ValkeyStore:
             home = self._home(tp)
             (reply,) = await self.trip("take", [(home, wire.take(tp, home, asked, calls, self._limits, self._ttls))])
             return wire.take_reply(reply)
-        begun = await self.begin(tp, asked)
-        if not (isinstance(begun, Open) and begun.mine):
-            return begun, None
-        return begun, await self.apply(tp, asked.genesis, begun.first, begun.last, begun.token, calls)
+        return await take_apart(self, tp, asked, calls)
 
     # ---- every shard
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from streams.protocol.apart import take_apart
 from streams.protocol.ports import (
     LATE_ROWS,
     ApplyReply,
@@ -20,7 +21,6 @@ from streams.protocol.ports import (
     Exceptions,
     Fenced,
     IdLog,
-    Open,
     Row,
     ShardCall,
     SinkDown,
@@ -126,10 +126,7 @@ class StoreLink:
         """In one step as on one server, or in two as on a cluster."""
         if self._weather.rng.random() < 0.5:
             return await self._call(lambda: instant(self._store.take(tp, asked, calls)))
-        begun = await self.begin(tp, asked)
-        if not (isinstance(begun, Open) and begun.mine):
-            return begun, None
-        return begun, await self.apply(tp, asked.genesis, begun.first, begun.last, begun.token, calls)
+        return await take_apart(self, tp, asked, calls)
 
     async def verdicts(self, tp: Tp, first: int, last: int) -> Exceptions | Unsaid:
         return await self._call(lambda: instant(self._store.verdicts(tp, first, last)))
