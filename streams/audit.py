@@ -124,7 +124,7 @@ async def _rows(reader: LogReader, topics: Mapping[str, TopicFacts], inputs: Seq
 async def _covered(reader: LogReader, facts: TopicFacts, topic: str, partition: int, inputs: Sequence[str]) -> Covered:
     verdicts: dict[int, Verdict] = {}
     ranges: list[tuple[int, int]] = []
-    async for record in _log(reader, "applied", applied_partition(topic, partition, inputs)):
+    async for record in reader.whole("applied", applied_partition(topic, partition, inputs)):
         row = decode_applied(record.value or b"")
         if (row.topic, row.partition, row.topic_id) == (topic, partition, facts.id):
             ranges.append((row.first, row.last))
@@ -170,7 +170,7 @@ def _repeat(known: _Known, *, same: bool, report: Report) -> None:
 async def _count(reader: LogReader, topic: str, partition: int, covered: Covered, report: Report) -> list[Record]:
     """Counts the records of one input partition by verdict; returns the accepted ones."""
     fresh: list[Record] = []
-    async for record in _log(reader, topic, partition):
+    async for record in reader.whole(topic, partition):
         if not covered.has(record.offset):
             report.pending += 1
             if record.offset < covered.end:
@@ -224,17 +224,5 @@ async def _dead_letters(
 async def _all(reader: LogReader, topics: Mapping[str, TopicFacts], topic: str) -> AsyncIterator[Record]:
     """Every record of every partition of a topic; none where there is no such topic."""
     for partition in range(topics[topic].partitions if topic in topics else 0):
-        async for record in _log(reader, topic, partition):
-            yield record
-
-
-async def _log(reader: LogReader, topic: str, partition: int) -> AsyncIterator[Record]:
-    """Every record of one partition, committed ones only."""
-    position, end = await reader.bounds(topic, partition)
-    while position < end:
-        chunk = await reader.fetch(topic, partition, position)
-        if chunk.position <= position:
-            return
-        position = chunk.position
-        for record in chunk.records:
+        async for record in reader.whole(topic, partition):
             yield record

@@ -7,7 +7,7 @@ store, with the output topics made anew.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -21,7 +21,6 @@ from streams.chaos.watch import Partition, Watch
 from streams.state import canonical_lines
 from streams.stores.valkey import ValkeyStore
 from streams.transport.log import LogReader
-from streams.transport.records import Record
 
 DIFFERENCES = 5  # that are named
 USER = "user_"  # columns that depend on one partition of one topic alone
@@ -105,23 +104,11 @@ async def _orders_of(reader: LogReader, orders: Sequence[Partition], entities: S
     wanted = {entity: orjson.dumps(entity) for entity in entities}
     found: dict[str, str] = {}
     for topic, number in orders if wanted else ():
-        async for record in whole_log(reader, topic, number):
+        async for record in reader.whole(topic, number):
             for entity, quoted in wanted.items():
                 if entity not in found and quoted in (record.value or b""):
                     found[entity] = order_id(record.value)
     return found
-
-
-async def whole_log(reader: LogReader, topic: str, partition: int) -> AsyncIterator[Record]:
-    """Every committed record of a partition."""
-    position, end = await reader.bounds(topic, partition)
-    while position < end:
-        chunk = await reader.fetch(topic, partition, position)
-        if chunk.position <= position:
-            return
-        position = chunk.position
-        for record in chunk.records:
-            yield record
 
 
 class _Vector(msgspec.Struct):
@@ -150,7 +137,7 @@ async def user_vectors(reader: LogReader, definitions: Definitions, partitions: 
     found: dict[str, int] = {}
     odd: list[str] = []
     for number in range(partitions if columns else 0):
-        async for record in whole_log(reader, "decisions", number):
+        async for record in reader.whole("decisions", number):
             one = decode(record.value or b"")
             said = hash(tuple(one.vector[place] for place in columns))
             if not one.recovered and found.setdefault(one.decision_id, said) != said:
@@ -170,7 +157,7 @@ async def _order_ids(reader: LogReader, partitions: int, decisions: Collection[s
     decode = msgspec.json.Decoder(_Vector).decode
     found: list[str] = []
     for number in range(partitions if decisions else 0):
-        async for record in whole_log(reader, "decisions", number):
+        async for record in reader.whole("decisions", number):
             one = decode(record.value or b"")
             found += [one.order_id] if one.decision_id in decisions else []
     return found

@@ -170,6 +170,17 @@ class LogReader:
             found += [record for record in chunk.records if record.offset <= last]
         return found
 
+    async def whole(self, topic: str, partition: int) -> AsyncIterator[Record]:
+        """Every committed record of a partition, up to the end it had when it was asked for."""
+        position, end = await self.bounds(topic, partition)
+        while position < end:
+            chunk = await self.fetch(topic, partition, position)
+            if chunk.position <= position:
+                return
+            position = chunk.position
+            for record in chunk.records:
+                yield record
+
     async def backwards(self, topic: str, partition: int, *, step: int = 64) -> AsyncIterator[list[Record]]:
         """The log from its end: stretches of records, the newest stretch first, each longer than the one before."""
         start, end = await self.bounds(topic, partition)
