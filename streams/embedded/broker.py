@@ -21,9 +21,8 @@ from streams.embedded.processes import (
     Child,
     Children,
     StartError,
-    is_free,
-    one_start_at_a_time,
     start_service,
+    starting_on,
 )
 
 START_S = 15.0
@@ -89,7 +88,5 @@ def start_broker(children: Children, port: int, name: str = "broker") -> Broker:
         "--storage-engine",
         "memory://tansu/",
     ]
-    with one_start_at_a_time():
-        if not is_free(port):  # else the one that holds it might answer in the new one's place
-            raise StartError(f"{name}: port {port} is taken, or was a minute ago and is not given out again yet")
+    with starting_on(port, f"{name}: port {port} is taken, or was a minute ago and is not given out again yet"):
         return Broker(port, start_service(children, name, argv, lambda: answers(port), START_S, {"RUST_LOG": "error"}))

@@ -83,8 +83,9 @@ def is_free(port: int, *, reuse: bool = False) -> bool:
 
 
 @contextlib.contextmanager
-def one_start_at_a_time() -> Iterator[None]:
-    """Of all on this machine, from the look at a port until a service answers there.
+def starting_on(port: int, taken: str, *, reuse: bool = False) -> Iterator[None]:
+    """One start at a time of all on this machine, from the look at a port until a service answers there; StartError,
+    with `taken`, where somebody has it: that one might answer in the new one's place.
 
     Else two that look at once both find the port free, and the one whose service could not have it is answered by the
     other's. The lock is on the folder of temporary files: nothing is left of it, and it goes with its process.
@@ -92,6 +93,8 @@ def one_start_at_a_time() -> Iterator[None]:
     folder = os.open(tempfile.gettempdir(), os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
+        if not is_free(port, reuse=reuse):
+            raise StartError(taken)
         yield
     finally:
         os.close(folder)

@@ -18,9 +18,8 @@ from streams.embedded.processes import (
     Child,
     Children,
     StartError,
-    is_free,
-    one_start_at_a_time,
     start_service,
+    starting_on,
 )
 
 START_S = 15.0
@@ -105,7 +104,5 @@ def _launch(children: Children, name: str, port: int, folder: Path, config: Mapp
     argv = [str(server_binary()), "--port", str(port), "--bind", LOCALHOST, "--dir", str(folder)]
     for key, value in config.items():
         argv += [f"--{key}", value]
-    with one_start_at_a_time():
-        if not is_free(port, reuse=True):  # else the one that holds it might answer in the new one's place
-            raise StartError(f"{name}: port {port} is taken")
+    with starting_on(port, f"{name}: port {port} is taken", reuse=True):
         return start_service(children, name, argv, lambda: answers(port), START_S, MALLOC)
