@@ -28,6 +28,12 @@ from streams.transport.aio import (
 )
 
 NO_EPOCH = -1
+MEMBER = (
+    ("group", String("utf-8")),
+    ("generation_id", Int32),
+    ("member_id", String("utf-8")),
+    ("group_instance_id", String("utf-8")),
+)
 
 
 class HeartbeatResponse_v3(Response):  # type: ignore[misc] # untyped base # noqa: N801
@@ -41,10 +47,7 @@ class HeartbeatRequest_v3(RequestStruct):  # type: ignore[misc] # untyped base #
     API_VERSION = 3
     RESPONSE_TYPE = HeartbeatResponse_v3
     SCHEMA = Schema(
-        ("group", String("utf-8")),
-        ("generation_id", Int32),
-        ("member_id", String("utf-8")),
-        ("group_instance_id", String("utf-8")),
+        *MEMBER,
     )
 
 
@@ -80,10 +83,7 @@ class OffsetCommitRequest_v7(RequestStruct):  # type: ignore[misc] # untyped bas
     API_VERSION = 7
     RESPONSE_TYPE = OffsetCommitResponse_v7
     SCHEMA = Schema(
-        ("group", String("utf-8")),
-        ("generation_id", Int32),
-        ("member_id", String("utf-8")),
-        ("group_instance_id", String("utf-8")),
+        *MEMBER,
         (
             "topics",
             Array(
