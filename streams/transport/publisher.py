@@ -144,6 +144,9 @@ async def abandon(producer: Any) -> None:
     for future in _futures(producer):
         future.add_done_callback(_look_at)
     accumulator.reenqueue = _forget  # requests that end from now on are not tried again
+    for batches in accumulator._batches.values():  # one that waits for another try is missed where its end is noted
+        accumulator._pending_batches.update(batches)
+    accumulator._batches.clear()
     accumulator.fail_all(ProducerClosed())
     sending = sender.sender_task
     if sending is not None:

@@ -318,6 +318,7 @@ class TestProducing:
         assert parameters(Sender._fail_all) == ["self", "task"]
         assert "self._sender_task.add_done_callback(self._fail_all)" in source(Sender.start)
         assert parameters(MessageAccumulator.reenqueue) == ["self", "batch"]
+        assert "self._pending_batches.remove(batch)" in source(MessageAccumulator._pop_batch)
 
     def test_fencing_leaves_the_sender_as_itself_and_anything_else_wrapped_with_its_cause(self) -> None:
         text = source(Sender._sender_routine)

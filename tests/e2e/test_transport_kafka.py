@@ -51,6 +51,18 @@ class TestOnKafka(Transport):
                 await publisher.send([Output(topic, None, b"x" * 3_000_000)])
             await publisher.send(outputs(topic, range(1)))
 
+    async def test_sends_to_a_topic_that_vanished_are_given_up_in_silence(self, place: Place) -> None:
+        topic, complaints = await place.topic(1), []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        async with place.publisher(deliver_within_s=2.0) as publisher:
+            await publisher.send(outputs(topic, range(1)))
+            await place.delete(topic)
+            with pytest.raises(SinkDown):
+                await publisher.send(outputs(topic, range(1)))
+        await asyncio.sleep(0)
+        gc.collect()
+        assert complaints == []
+
 
 def row(first: int, last: int, topic: str) -> Row:
     return Row(topic, 0, "id", first, last, "cfg", {}, (1,), False, last)
