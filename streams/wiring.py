@@ -30,6 +30,7 @@ from schemas.settings import Settings, unknown_variables
 from streams.configuration import BadConfigurationError, Configuration, Configurations, from_files
 from streams.growth import Appetite, Growth, Stamps
 from streams.logs import configure
+from streams.loops import new_event_loop
 from streams.metering import Meter, MeteredSink, watch_lag
 from streams.metrics import Metrics, process_registry
 from streams.outputs import RangeOutputs, Writer
@@ -73,7 +74,8 @@ def run_worker(settings: Settings, slot: int | None) -> int:
     for name, near in unknown_variables().items():
         log.warning("no such setting: %s", name, extra={"did_you_mean": near})
     try:
-        asyncio.run(_run(settings, slot))
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(_run(settings, slot))
     except (Stop, BadBagError) as stop:  # a bag of a newer worker, or of another layout, is not guessed at
         log.critical("the worker must stop: %s", stop)
         return MUST_STOP

@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar, cast
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 
+from streams.loops import new_event_loop
 from streams.transport.aio import (
     AIOKafkaConsumer,
     CommitFailedError,
@@ -86,6 +87,10 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
     """aiokafka in a thread of its own: heartbeats go on while the worker computes."""
 
     _assignor: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, thread_loop=new_event_loop(), **kwargs)
+        self._close_thread_loop_on_stop = True  # as of one that mode has made
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -185,7 +185,10 @@ class TestRebalance:
 
     def test_the_consumers_thread_has_a_loop_of_its_own(self) -> None:
         assert issubclass(BatchConsumerThread, QueueServiceThread)
-        assert "self.thread_loop = " in source(ServiceThread.__init__)
+        text = source(ServiceThread.__init__)
+        assert "self.thread_loop = thread_loop or" in text
+        assert "self._close_thread_loop_on_stop = thread_loop is None" in text
+        assert "if self._close_thread_loop_on_stop:" in source(ServiceThread._start_thread)
 
 
 class TestFetching:
