@@ -157,15 +157,18 @@ class BatchConsumer(FaustConsumer):
                     yield tp, message
 
     async def _fetch_or_room(self, timeout_s: float) -> None:
-        """Waits until something was fetched for a partition that has nothing left, or a batch was acknowledged."""
+        """Waits until something was fetched for a partition that has nothing left, or a batch was acknowledged.
+
+        Where nothing is wanted it fetches all the same: what the group refuses for good is told to fetches alone.
+        """
         wanted = frozenset(self._get_active_partitions() - self._rest.keys())
         self._thread.want(wanted)
-        if self._fetching is None and wanted:
+        if self._fetching is None:
             self._fetching = asyncio.ensure_future(self._thread.fetch(timeout_s))
         acked = self._waiting_for_ack = asyncio.get_running_loop().create_future()
-        waiting = [acked] if self._fetching is None else [self._fetching, acked]
+        rest_s = timeout_s if wanted else PAUSE_S
         try:
-            await asyncio.wait(waiting, timeout=timeout_s if wanted else PAUSE_S, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((self._fetching, acked), timeout=rest_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._waiting_for_ack = None
         if self._fetching is not None and self._fetching.done():

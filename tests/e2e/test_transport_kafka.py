@@ -64,6 +64,25 @@ class TestOnKafka(Transport):
         assert complaints == []
 
 
+class TestSlots:
+    async def test_a_worker_that_has_no_room_for_more_hears_all_the_same_that_another_took_its_place(
+        self, place: Place
+    ) -> None:
+        topic, group = await place.topic(1), unique("group")
+        await publish(place, topic, range(20_000))
+
+        async def never(*_: object) -> None:
+            await asyncio.Event().wait()
+
+        older = Worker(place, topic, group, Notebook(), work=never)
+        running = asyncio.create_task(older.run())
+        await asyncio.sleep(3.0)
+        newer = Worker(place, topic, group, Notebook())
+        async with newer.running():
+            with pytest.raises(Stop, match="another worker has joined with --slot 0"):
+                await asyncio.wait_for(running, 3 * KAFKA.session_timeout_ms / 1000)
+
+
 def row(first: int, last: int, topic: str) -> Row:
     return Row(topic, 0, "id", first, last, "cfg", {}, (1,), False, last)
 
