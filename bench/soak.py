@@ -5,7 +5,8 @@
 A real `headrace worker` runs the shop in fast motion (soak_features.py) on Apache Kafka or, with `--embedded`, on the
 embedded broker. It begins with ten seconds of backlog, so that large ranges, and what they need, lie behind it; with
 more, memory that is free again would hide a leak. Once a second: resident memory of worker and store, number of keys,
-number of series on a real scrape. The first five minutes, or a third of a shorter run, are warm-up. Of the rest, the
+number of series on a real scrape. The first five minutes, fifteen lives of a bag, or a third of a shorter run, are
+warm-up: what windows and lives hold is there after one life, the heap has its shape after some five. Of the rest, the
 slope of a straight line, over its length and in per cent of the mean, must be under 1 for each of them, up or down.
 Then the keys: none without a time to live but those of the closed list; and once the feed has stopped and the longest
 life has passed, no bag is left.
@@ -165,6 +166,13 @@ class Watch:
             memory["used_memory_vm_total"] / MB,
         )
 
+    async def _look(self, at_s: float) -> Sample:
+        try:
+            return await asyncio.to_thread(self.sample, at_s)
+        except OSError as error:
+            await asyncio.sleep(EVERY_S)  # one that ends lets go of its port before it is gone
+            raise VoidRunError(self.worker.ended() or f"the worker does not serve its metrics: {error}") from error
+
     async def until_works(self) -> None:
         """Returns once the worker has taken its first events."""
         deadline = time.monotonic() + STARTED_WITHIN_S
@@ -184,7 +192,7 @@ class Watch:
         began = time.monotonic()
         for turn in range(1, int(seconds / EVERY_S) + 1):
             await asyncio.sleep(max(0.0, began + turn * EVERY_S - time.monotonic()))
-            taken.append(await asyncio.to_thread(self.sample, round(time.monotonic() - began, 3)))
+            taken.append(await self._look(round(time.monotonic() - began, 3)))
             if turn % 60 == 0:
                 print(f"  {turn:5} s  {_shown(taken[-1])}", file=sys.stderr, flush=True)
         return taken

@@ -10,11 +10,13 @@ import redis
 
 from bench import soak, soak_features
 from bench.soak import (
+    EVERY_S,
     FLAT,
     POINTS,
     Run,
     Sample,
     VoidRunError,
+    Watch,
     bags,
     judged,
     slope_percent,
@@ -27,6 +29,8 @@ from bench.soak_feed import ROTATE_MS, USERS, Shop
 from features.shop import shop_definitions
 from models import artefact
 from schemas.decode import decode_batch
+from streams.chaos.site import Worker
+from streams.embedded.processes import Children
 from streams.embedded.store import Store
 from streams.stores import keys
 
@@ -112,6 +116,18 @@ def test_keys_that_stay_do_not_hold(broken: Run) -> None:
 def test_a_worker_that_does_not_keep_up_proves_nothing() -> None:
     with pytest.raises(VoidRunError, match="10,000 records behind; lower --events-s 1000"):
         verdict(run(steady(lag=10_000.0)), 1000)
+
+
+async def test_a_worker_that_does_not_serve_its_metrics_proves_nothing(children: Children, valkey: Store) -> None:
+    worker = Worker(0, children, {}, child=children.start("worker-0", ["sleep", "60"]))
+    with redis.Redis.from_url(valkey.url) as server, pytest.raises(VoidRunError, match="does not serve its metrics"):
+        await Watch(worker, server, valkey.child.pid).samples(EVERY_S)
+
+
+async def test_of_a_worker_that_ended_between_two_looks_it_is_told_why(children: Children, valkey: Store) -> None:
+    worker = Worker(0, children, {}, child=children.start("worker-0", ["sh", "-c", "sleep 1.5; echo a bug; exit 1"]))
+    with redis.Redis.from_url(valkey.url) as server, pytest.raises(VoidRunError, match=r"worker 0 ended .*a bug"):
+        await Watch(worker, server, valkey.child.pid).samples(EVERY_S)
 
 
 # ---- keys
