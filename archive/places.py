@@ -1,0 +1,279 @@
+"""Where the files lie: a folder, or a bucket of any S3-compatible store. Five verbs, and one of them commits.
+
+A file is committed when it is visible under its final name, whole, and stays if the machine loses power. In a folder
+that is a temporary name, fsync, rename, fsync of the folder; in a bucket one PUT, which S3 makes visible at once or not
+at all. Multipart uploads are not used: closing one after a failed part would commit what is cut off. The price: a file
+is at most 5 GB, thirty times what is written here.
+
+S3 is reached by obstore (the Rust `object_store` of the Arrow project), not by pyarrow's own file system, for its
+streams cannot promise such a PUT. Credentials are the usual ones: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the
+role of the machine. They are never part of the URL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from archive.errors import ArchiveDown, ArchiveError
+from archive.names import SUFFIX, File, parse
+
+if TYPE_CHECKING:
+    from obstore.store import S3Store
+
+OPTIONS: Final = ("endpoint_override", "region", "scheme")
+WANT: Final = "want /a/folder, file:///a/folder or s3://bucket/prefix?endpoint_override=host:port&scheme=http&region=…"
+CONNECT_S, REQUEST_S = 5.0, 120.0
+RETRIES, RETRY_WITHIN_S = 3, 20.0
+FOOTER_BYTES: Final = 65_536
+TEMPORARY: Final = ".tmp"
+
+
+class Place(Protocol):
+    """Files by their paths below the URL. Every verb raises ArchiveDown where the place cannot be used now."""
+
+    @property
+    def shown(self) -> str:
+        """The URL, as logs may have it."""
+        ...
+
+    def check(self) -> None:
+        """Raises ArchiveDown where it cannot be listed; makes a folder that is not there."""
+        ...
+
+    def files(self, topic: str | None = None) -> list[File]:
+        """What is committed, of one topic or of all. Not one moment's picture: files may come and go meanwhile."""
+        ...
+
+    def commit(self, path: str, content: bytes | Path) -> None:
+        """Makes the file visible, whole; where it is there already it becomes this one."""
+        ...
+
+    def open(self, path: str, *, footer: bool = False) -> Any:
+        """A file to read from; raises FileNotFoundError where it is gone. `footer`: only little of it will be read."""
+        ...
+
+    def remove(self, path: str) -> None:
+        """Twice is once."""
+        ...
+
+    def address(self, path: str) -> str:
+        """The file as DuckDB names it."""
+        ...
+
+
+def place_of(url: str) -> Place:
+    """The place that a URL names; raises ArchiveError for one that cannot be meant. Nothing is asked of it yet."""
+    if "://" not in url:
+        return Folder(Path(url).expanduser().absolute())
+    parts = urlsplit(url)
+    if parts.scheme == "file" and not parts.netloc and not parts.query:
+        return Folder(Path(unquote(parts.path)))
+    if parts.scheme == "s3" and parts.netloc and "@" not in parts.netloc:
+        options = dict(parse_qsl(parts.query))
+        if not options.keys() - {*OPTIONS} and options.get("scheme", "https") in ("http", "https"):
+            return Bucket.of(parts.netloc, parts.path.strip("/"), options)
+    raise ArchiveError(f"the archive's URL (hidden: it may hold a password) cannot be used: {WANT}")
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder of this machine, or one that is mounted."""
+
+    root: Path
+
+    @property
+    def shown(self) -> str:
+        return str(self.root)
+
+    def check(self) -> None:
+        with _down(self.shown):
+            self.root.mkdir(parents=True, exist_ok=True)
+
+    def files(self, topic: str | None = None) -> list[File]:
+        found = []
+        with _down(self.shown):
+            if not self.root.is_dir():
+                raise FileNotFoundError(f"no such folder: {self.root}")
+            for folder, _, names in os.walk(self.root if topic is None else self.root / topic):
+                found += [file for name in names if (file := self._file(Path(folder, name))) is not None]
+        return found
+
+    def _file(self, path: Path) -> File | None:
+        span = parse(path.relative_to(self.root).as_posix())
+        if span is None:
+            return None
+        with contextlib.suppress(FileNotFoundError):  # it went while we looked
+            return File(span, path.stat().st_size)
+        return None
+
+    def commit(self, path: str, content: bytes | Path) -> None:
+        target = self.root / path
+        with _down(self.shown):
+            self._make(target.parent)
+            temporary = target.with_name(f".{target.name}.{os.getpid()}{TEMPORARY}")
+            try:
+                with temporary.open("wb") as file:
+                    for chunk in _chunks(content):
+                        file.write(chunk)
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.replace(target)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+            _sync(target.parent)
+
+    def _make(self, folder: Path) -> None:
+        """Makes folders that are there after a power cut."""
+        missing = [one for one in (folder, *folder.parents) if not one.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        for one in missing:
+            _sync(one.parent)
+
+    def open(self, path: str, *, footer: bool = False) -> IO[bytes]:  # noqa: ARG002 - a seek costs nothing here
+        try:
+            return (self.root / path).open("rb")
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise ArchiveDown(f"{self.shown}: {error}") from error
+
+    def remove(self, path: str) -> None:
+        with _down(self.shown):
+            (self.root / path).unlink(missing_ok=True)
+
+    def address(self, path: str) -> str:
+        return str(self.root / path)
+
+    def sweep(self, older_than_s: float, now_s: float) -> int:
+        """Removes what killed writers have left under temporary names; how many."""
+        left = []
+        with _down(self.shown):
+            for path in self.root.rglob(f".*{SUFFIX}.*{TEMPORARY}"):
+                with contextlib.suppress(FileNotFoundError):
+                    if now_s - path.stat().st_mtime > older_than_s:
+                        path.unlink()
+                        left.append(path)
+        return len(left)
+
+
+@contextlib.contextmanager
+def _down(where: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ArchiveDown(f"{where}: {error}") from error
+
+
+def _chunks(content: bytes | Path) -> Iterator[bytes]:
+    if isinstance(content, bytes):
+        yield content
+        return
+    with content.open("rb") as file:
+        while chunk := file.read(2**20):
+            yield chunk
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A bucket of an S3-compatible store, below a prefix."""
+
+    name: str
+    prefix: str
+    options: tuple[tuple[str, str], ...]
+    store: S3Store
+
+    @classmethod
+    def of(cls, name: str, prefix: str, options: dict[str, str]) -> Bucket:
+        try:
+            from obstore.store import S3Store
+        except ImportError as error:
+            raise ArchiveError("an archive on S3 needs obstore: pip install 'headrace[history]'") from error
+        scheme = options.get("scheme", "https")
+        given: dict[str, Any] = {}
+        if endpoint := options.get("endpoint_override"):
+            given["endpoint"] = endpoint if "://" in endpoint else f"{scheme}://{endpoint}"
+        if region := options.get("region"):
+            given["region"] = region
+        store = S3Store(
+            name,
+            prefix=prefix or None,
+            virtual_hosted_style_request=not endpoint,
+            client_options={
+                "allow_http": str(given.get("endpoint", "")).startswith("http://"),
+                "connect_timeout": timedelta(seconds=CONNECT_S),
+                "timeout": timedelta(seconds=REQUEST_S),
+            },
+            retry_config={"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_WITHIN_S)},
+            **given,
+        )
+        return cls(name, prefix, tuple(options.items()), store)
+
+    @property
+    def shown(self) -> str:
+        at = dict(self.options).get("endpoint_override")
+        return f"s3://{self.name}/{self.prefix}" + (f" at {at}" if at else "")
+
+    def check(self) -> None:
+        with self._down():
+            for _ in self.store.list(chunk_size=1):
+                return
+
+    def files(self, topic: str | None = None) -> list[File]:
+        found = []
+        with self._down():
+            for chunk in self.store.list(prefix=topic):
+                found += [File(span, one["size"]) for one in chunk if (span := parse(one["path"])) is not None]
+        return found
+
+    def commit(self, path: str, content: bytes | Path) -> None:
+        with self._down():
+            self.store.put(path, content, use_multipart=False)
+
+    def open(self, path: str, *, footer: bool = False) -> Any:
+        """Whole, in one request; a footer by two small ones."""
+        import obstore
+
+        with self._down():
+            if footer:
+                return obstore.open_reader(self.store, path, buffer_size=FOOTER_BYTES)
+            return io.BytesIO(self.store.get(path).bytes().to_bytes())
+
+    def remove(self, path: str) -> None:
+        with self._down(), contextlib.suppress(FileNotFoundError):
+            self.store.delete(path)
+
+    def address(self, path: str) -> str:
+        return "/".join(part for part in (f"s3://{self.name}", self.prefix, path) if part)
+
+    @contextlib.contextmanager
+    def _down(self) -> Iterator[None]:
+        from obstore.exceptions import BaseError
+
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except (BaseError, OSError) as error:
+            raise ArchiveDown(f"{self.shown}: {_said(error)}") from error
+
+
+def _said(error: BaseException) -> str:
+    """The first line of what the store's client says; the rest of it is for the client's authors."""
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
