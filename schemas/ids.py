@@ -43,6 +43,16 @@ def payload_hashes(values: Iterable[bytes]) -> npt.NDArray[np.uint32]:
     return np.fromiter([xxh3_64_intdigest(value) & MASK_32 for value in values], np.uint32)
 
 
+def bag_name(group: str, entity: str) -> bytes:
+    """What an entity's bag is called: by it the entity's shard is found."""
+    return f"{group}:{entity}".encode()
+
+
+def shard_of(name: bytes, shards: int) -> int:
+    """The shard of a bag's name (or of another name of the state space)."""
+    return xxh3_64_intdigest(name) % shards
+
+
 def decision_id(event_id: str) -> str:
     """The first 16 bytes of SHA-256 of the event id, as 32 hex digits."""
     return sha256(event_id.encode()).hexdigest()[:32]

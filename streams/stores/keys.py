@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
+from schemas.ids import bag_name, shard_of
 from streams.protocol.ports import ShardCall, Tp
 
 Ints = npt.NDArray[np.int64]
@@ -34,14 +35,9 @@ def shard_of_ours(key: bytes) -> int | None:
     return int(found[1]) if found else None
 
 
-def shard_of(name: bytes, shards: int) -> int:
-    """The shard of `GROUP:ENTITY`."""
-    return xxh3_64_intdigest(name) % shards
-
-
 def bag_key(group: str, entity: str, shards: int) -> tuple[int, bytes]:
     """(shard, key) of one entity's bag."""
-    name = f"{group}:{entity}".encode()
+    name = bag_name(group, entity)
     shard = shard_of(name, shards)
     return shard, b"{%d}%b" % (shard, name)
 
