@@ -73,8 +73,8 @@ def _resting(fetcher: Any) -> Callable[..., Awaitable[bool]]:
     fetch = fetcher._proc_fetch_request
 
     def look_again() -> None:
-        """Where records are taken in the moment in which a fetch ends, aiokafka's loop may look for what to fetch before
-        the callback that frees the node; it would find it busy and sleep for 200 ms.
+        """Where records are taken in the moment in which a fetch ends, aiokafka's loop may look for what to fetch
+        before the callback that frees the node; it would find it busy and sleep for 200 ms.
         """
         fetcher._notify(fetcher._wait_consume_future)
 
