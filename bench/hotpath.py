@@ -102,8 +102,7 @@ class Stopwatch(Silent):
     def done(self, tp: Tp, done: RangeDone) -> None:  # noqa: ARG002 - the observer's seam
         self.records += done.records
         self.ranges += 1
-        for name in done.stages.__dataclass_fields__:
-            self.wall[name] += getattr(done.stages, name)
+        self.wall.update(done.stages._asdict())
 
     def behind(self, tp: Tp, shards: int) -> None:  # noqa: ARG002 - the observer's seam
         self.stamps.left(tp)

@@ -1,17 +1,19 @@
 """What a worker tells Prometheus: one registry per process, fed once per range.
 
 A range carries up to 2,000 events, so counters are raised and histograms filled from arrays: a `labels().observe()`
-per event would cost more than scoring it. Label values come from closed sets (topics of the registry, verdicts,
-reasons, stages), never from ids; a partition's gauges are removed when the partition leaves.
+per event would cost more than scoring it. A worker that keeps up has hundreds of short ranges a second, so even what is
+known of each is kept and counted together, at the latest when somebody looks. Label values come from closed sets
+(topics of the registry, verdicts, reasons, stages), never from ids; a partition's gauges are removed when the
+partition leaves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
@@ -61,11 +63,28 @@ class ArrayHistogram(Collector):
         yield family
 
 
+class BeforeALook(Collector):
+    """The first collector of a registry: gives nothing, and lets `steps` count first what is kept."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.steps: list[Callable[[], None]] = []
+        registry.register(self)
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        for step in self.steps:
+            step()
+        return ()
+
+
 class Metrics:
     """Every metric of a worker. Names follow Prometheus' conventions: base units, `_total` for counters."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         r = self.registry = registry
+        self.before_a_look = BeforeALook(r)
         self.events_in = Counter("headrace_events_in", "Records taken from input topics", ["topic"], registry=r)
         self.events_out = Counter("headrace_events_out", "Records published", ["topic"], registry=r)
         self.dead = Counter(
@@ -74,6 +93,12 @@ class Metrics:
         self.duplicates = Counter("headrace_duplicates", "Records dropped as duplicates", ["topic"], registry=r)
         self.late = Counter(
             "headrace_late", "Fresh events behind their record's timestamp by over a minute", ["topic"], registry=r
+        )
+        self.joined = Counter(
+            "headrace_joined",
+            "Records that meet those of another topic in one bag, by what they found there (a label: its order)",
+            ["topic", "found"],
+            registry=r,
         )
         self.decisions = Counter("headrace_decisions", "Decisions by action", ["action"], registry=r)
         self.recovered = Counter("headrace_recovered_decisions", "Decisions made again after a loss", registry=r)
@@ -85,10 +110,8 @@ class Metrics:
         self.catching_up = Gauge(
             "headrace_catching_up", "1 while a shard behind home is caught up", ["topic", "partition"], registry=r
         )
-        self.batch = Histogram("headrace_range_events", "Records in a range", ["topic"], buckets=BATCH, registry=r)
-        self.stage = Histogram(
-            "headrace_stage_seconds", "Time of a range in each stage", ["stage"], buckets=STAGE_S, registry=r
-        )
+        self.batch = ArrayHistogram("headrace_range_events", "Records in a range", BATCH, r, "topic")
+        self.stage = ArrayHistogram("headrace_stage_seconds", "Time of a range in each stage", STAGE_S, r, "stage")
         self.latency = ArrayHistogram(
             "headrace_latency_seconds", "Record timestamp to acknowledged decision", LATENCY_S, r, "topic"
         )

@@ -6,13 +6,12 @@ The price of this seam: one small object per range.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from streams.protocol.ports import Exceptions, Tp
 
 
-@dataclass(frozen=True, slots=True)
-class Stages:
+class Stages(NamedTuple):
     """Seconds that a range spent in each stage. `fetch` is what the driver waited, not what ran ahead."""
 
     fetch_s: float = 0.0

@@ -1,18 +1,26 @@
-"""The lag gauge: set at every look, whatever became of the look before."""
+"""Facts become metrics: those of ranges together, and the lag gauge at every look, whatever became of the last."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
+import numpy as np
 import pytest
 from faust.types import TP
 from prometheus_client import CollectorRegistry
 
-from streams.metering import watch_lag
+from streams.metering import MOST_KEPT, Kept, Meter, MeteredSink, watch_lag
 from streams.metrics import Metrics
+from streams.outputs import RangeOutputs
+from streams.protocol.observer import RangeDone, Stages
+from streams.protocol.ports import Tp
 from streams.transport.consumer import Standing
+from streams.transport.output import Output
 
 ORDERS = TP("orders", 0)
+PARTITION = Tp("orders", 0, "id")
 
 
 def looks(*found: Standing | Exception) -> Callable[[], Awaitable[dict[TP, Standing]]]:
@@ -51,3 +59,79 @@ async def test_a_look_that_fails_is_not_the_last_one_and_each_change_is_told_onc
     unknown, known = "the lag is not known", "the lag is known again"
     assert [record.message for record in caplog.records] == [unknown, known, unknown, known]
     assert caplog.records[0].__dict__["why"] == "RuntimeError: the consumer is being made anew"
+
+
+class Acknowledging:
+    """A sink that acknowledges at once."""
+
+    exactly_once = False
+
+    async def publish(self, tp: Tp, outputs: Sequence[Output]) -> None: ...
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(name)
+
+
+def range_done(records: int, last: int) -> RangeDone:
+    return RangeDone(0, last, records, {}, "config", False, False, Stages(fetch_s=0.25), window_ids=7, window_bytes=1)
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def test_ranges_are_counted_before_anybody_looks() -> None:
+    metrics = Metrics(CollectorRegistry())
+    meter = Meter(metrics, lambda _: None)
+    for records, last in ((5, 4), (2, 6)):
+        meter.done(PARTITION, range_done(records, last))
+    assert value(metrics, "headrace_ranges_total", topic="orders") == 2
+    assert value(metrics, "headrace_events_in_total", topic="orders") == 7
+    assert value(metrics, "headrace_range_events_sum", topic="orders") == 7
+    assert value(metrics, "headrace_stage_seconds_sum", stage="fetch") == 0.5
+    assert value(metrics, "headrace_position", topic="orders", partition="0") == 7
+    assert value(metrics, "headrace_dedup_ids", topic="orders", partition="0") == 7
+
+
+def test_a_partition_that_left_is_not_brought_back_by_what_was_kept_of_it() -> None:
+    metrics = Metrics(CollectorRegistry())
+    meter = Meter(metrics, lambda _: None)
+    meter.done(PARTITION, range_done(5, 4))
+    meter.left(PARTITION)
+    assert value(metrics, "headrace_position", topic="orders", partition="0") is None
+    assert value(metrics, "headrace_ranges_total", topic="orders") == 1
+
+
+def test_no_more_is_kept_than_a_few_ranges() -> None:
+    metrics = Metrics(CollectorRegistry())
+    counted: list[int] = []
+    kept: Kept[int] = Kept(metrics, lambda facts: counted.append(len(facts)))
+    for number in range(2 * MOST_KEPT + 1):
+        kept.add(number)
+    assert counted == [MOST_KEPT, MOST_KEPT]
+    kept.count()
+    kept.count()
+    assert counted == [MOST_KEPT, MOST_KEPT, 1]
+
+
+def test_outputs_are_counted_once_they_are_acknowledged() -> None:
+    metrics = Metrics(CollectorRegistry())
+    acknowledged = RangeOutputs(
+        np.array([1_000, 2_000], np.int64),
+        [Output("fraud", b"k", b"v"), Output("fraud", b"k", b"w"), Output("orders.dlq", b"k", b"x")],
+        scores=np.array([0.5, 0.7]),
+        actions=Counter(block=1, allow=1),
+        dead=Counter(malformed=1),
+        decided=2,
+        late=1,
+        recovered=True,
+    )
+    sink = MeteredSink(Acknowledging(), metrics, now=lambda: 3.0)
+    asyncio.run(sink.publish(PARTITION, acknowledged))
+    assert value(metrics, "headrace_events_out_total", topic="fraud") == 2
+    assert value(metrics, "headrace_decisions_total", action="block") == 1
+    assert value(metrics, "headrace_dead_letters_total", topic="orders", reason="malformed") == 1
+    assert value(metrics, "headrace_recovered_decisions_total") == 2
+    assert value(metrics, "headrace_late_total", topic="orders") == 1
+    assert value(metrics, "headrace_latency_seconds_sum", topic="orders") == 3.0
+    assert value(metrics, "headrace_score_count") == 2
