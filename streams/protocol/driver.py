@@ -13,11 +13,11 @@ apply at once) and two to the broker a range.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from streams.protocol import stops
@@ -77,6 +77,10 @@ def _start(coroutine: Coroutine[Any, Any, T], /) -> Handle[T]:
     return asyncio.get_running_loop().create_task(coroutine)
 
 
+def _token() -> bytes:
+    return os.urandom(16)
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How patient a driver is."""
@@ -119,7 +123,7 @@ class Driver(Generic[R, P, O]):
         observer: Observer | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
-        token: Callable[[], bytes] = lambda: uuid.uuid4().bytes,
+        token: Callable[[], bytes] = _token,
         start: Start = _start,
         safety: Safety = SAFE,
     ) -> None:
@@ -272,12 +276,14 @@ class Driver(Generic[R, P, O]):
             outputs = await self._work.decide(ready.prepared, range_, self._visible(taken.bags), recovered)
             laps.lap("decide_s")
             self._check_pulse()
-            swapping = self._start(self._swap(self._work.compact(ready.prepared, taken.bags)))
+            swaps = self._work.compact(ready.prepared, taken.bags)
+            swapping = self._start(self._swap(swaps)) if swaps else None
             laps.lap("compact_s")
             await self._publish(row, outputs, announced)
         finally:
             announced.cancel()
-        await swapping
+        if swapping is not None:
+            await swapping
         laps.lap("publish_s")
         self._learned = Learned(genesis, range_.last + 1, None, self._tail, None)
         self._source.done(range_.last)
@@ -351,7 +357,7 @@ class Driver(Generic[R, P, O]):
         return any((row.first, row.last, row.numbers) != same for row in rows)
 
     def _visible(self, bags: Sequence[ShardBags]) -> Sequence[ShardBags]:
-        return bags if self._safety.stamps else [replace(bag, number=EVERY_STAMP) for bag in bags]
+        return bags if self._safety.stamps else [bag._replace(number=EVERY_STAMP) for bag in bags]
 
     def _check_pulse(self) -> None:
         self._pulse.beat()
@@ -402,10 +408,9 @@ class Driver(Generic[R, P, O]):
 
     async def _swap(self, swaps: Sequence[Swap]) -> None:
         """Compaction runs beside the publishing; a failure is left to the next call to meet."""
-        if swaps:
-            with suppress(StoreDown):
-                accepted = await self._store.swap(swaps)
-                self._observer.compacted(self._tp, len(swaps), accepted)
+        with suppress(StoreDown):
+            accepted = await self._store.swap(swaps)
+            self._observer.compacted(self._tp, len(swaps), accepted)
 
     def _done(self, range_: Open, ready: _Ready[R, P], recovered: bool, stages: Stages) -> RangeDone:
         return RangeDone(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -178,8 +178,7 @@ class Standing:
     before: tuple[str, int] | None = None  # (topic id, position) of the topic that a rebase left behind
 
 
-@dataclass(frozen=True, slots=True)
-class ShardCall:
+class ShardCall(NamedTuple):
     """What one shard is told of a range: the bags to return and, for each, its new entries without their stamps."""
 
     shard: int
@@ -188,8 +187,7 @@ class ShardCall:
     sizes: Sequence[int]  # bytes of one entry without its stamp, per key
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(NamedTuple):
     """The shard has the range: `bags` before it (entries stamped `number` or above are to be ignored)."""
 
     number: int
@@ -336,8 +334,7 @@ class Row:
     horizon: int  # the largest `last` of any row known to its writer, this one included: rows go back after a rollback
 
 
-@dataclass(frozen=True, slots=True)
-class ShardBags:
+class ShardBags(NamedTuple):
     """What a shard answered: `bags[i]` belongs to `keys[i]` of the call; ignore stamps at or above `number`."""
 
     number: int

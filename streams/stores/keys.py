@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TypeVar
 
 import numpy as np
@@ -78,7 +79,7 @@ class Part:
     """What a batch brings to the bags of one group: entities, and the bytes of their new entries without stamps."""
 
     group: str
-    entry_bytes: int  # without the stamp
+    entry_bytes: int | None  # without the stamp; None: what an entity gets is one entry, however long
     entities: Sequence[str]  # distinct
     payloads: Sequence[bytes]  # as many; b"" where a bag is only read
 
@@ -90,6 +91,7 @@ class Spread:
     calls: list[ShardCall]
     order: Ints  # (entities of all parts,)
     ends: list[int]  # of each part in `order`
+    shards: list[int]  # of each entity
 
     def gather(self, bags: Sequence[Sequence[T]]) -> list[list[T]]:
         """The bags of each shard, in shard order -> the bags of each part, in the order of its entities."""
@@ -99,9 +101,7 @@ class Spread:
 
     def owners(self) -> list[list[int]]:
         """For each part, the shard of each entity."""
-        counts = [len(call.keys) for call in self.calls]
-        flat = np.repeat(np.arange(len(counts)), counts)[self.order].tolist()
-        return [flat[start:end] for start, end in zip([0, *self.ends], self.ends, strict=False)]
+        return [self.shards[start:end] for start, end in zip([0, *self.ends], self.ends, strict=False)]
 
 
 def spread(parts: Sequence[Part], shards: int) -> Spread:
@@ -110,15 +110,16 @@ def spread(parts: Sequence[Part], shards: int) -> Spread:
         prefix + entity.encode() for part in parts for prefix in [f"{part.group}:".encode()] for entity in part.entities
     ]
     payloads = [payload for part in parts for payload in part.payloads]
-    sizes = [part.entry_bytes for part in parts for _ in part.entities]
-    shard = np.array([xxh3_64_intdigest(name) % shards for name in names], dtype=np.int64)
-    by_shard = np.argsort(shard, kind="stable")
+    sizes = [part.entry_bytes or len(payload) for part in parts for payload in part.payloads]
+    owners = [xxh3_64_intdigest(name) % shards for name in names]
+    shard = np.array(owners, dtype=np.int64)
+    by_shard = shard.argsort(kind="stable")
     bounds = np.searchsorted(shard[by_shard], np.arange(shards + 1)).tolist()
     places = by_shard.tolist()
     calls = [_call(n, places[bounds[n] : bounds[n + 1]], names, payloads, sizes) for n in range(shards)]
     order = np.empty(len(places), dtype=np.int64)
     order[by_shard] = np.arange(len(places))
-    return Spread(calls, order, np.cumsum([len(part.entities) for part in parts]).tolist())
+    return Spread(calls, order, list(accumulate(len(part.entities) for part in parts)), owners)
 
 
 def _call(shard: int, places: list[int], names: list[bytes], payloads: list[bytes], sizes: list[int]) -> ShardCall:

@@ -149,7 +149,7 @@ def _key(shard: int, entity: bytes) -> bytes:
 
 
 def _tagged(call: ShardCall) -> ShardCall:
-    return replace(call, keys=[_key(call.shard, entity) for entity in call.keys])
+    return call._replace(keys=[_key(call.shard, entity) for entity in call.keys])
 
 
 class Server:
