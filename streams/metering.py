@@ -164,6 +164,7 @@ class _Acknowledged(NamedTuple):
     sent: Counter[str]  # by topic
     actions: Counter[str]
     dead: Counter[str]
+    joined: Counter[str]
     recovered: int  # decisions that say so
     late: int
     scores: npt.NDArray[np.float64]
@@ -198,29 +199,37 @@ class MeteredSink:
 
     async def publish(self, tp: Tp, outputs: RangeOutputs) -> None:
         await self.behind.publish(tp, outputs.records)
-        self._count(tp.topic, outputs)
+        self._acknowledged.add(self._of(tp.topic, outputs))
 
     async def transact(self, row: Row, outputs: RangeOutputs, since: int) -> None:
         await self.behind.transact(row, outputs.records, since)
-        self._count(row.topic, outputs)
+        self._acknowledged.add(self._of(row.topic, outputs))
 
     async def again(self, tp: Tp, outputs: RangeOutputs, since: int) -> None:
         await self.behind.again(tp, outputs.records, since)
         self.metrics.published(Counter([record.topic for record in outputs.records]))
 
-    def _count(self, topic: str, outputs: RangeOutputs) -> None:
+    def _of(self, topic: str, out: RangeOutputs) -> _Acknowledged:
+        sent = Counter([record.topic for record in out.records])
+        latency_ms = np.float64(self.now() * 1000) - out.record_ms if out.decided else _NONE
+        recovered = out.decided if out.recovered else 0
+        return _Acknowledged(
+            topic, sent, out.actions, out.dead, out.joined, recovered, out.late, out.scores, latency_ms
+        )
+
+    def _count(self, ranges: Sequence[_Acknowledged]) -> None:
         m = self.metrics
-        m.published(Counter([record.topic for record in outputs.records]))
-        for action, n in outputs.actions.items():
+        m.published(sum((range_.sent for range_ in ranges), Counter[str]()))
+        for action, n in sum((range_.actions for range_ in ranges), Counter[str]()).items():
             m.decisions.labels(action).inc(n)
-        for reason, n in outputs.dead.items():
-            m.dead.labels(topic, reason).inc(n)
-        for found, n in outputs.joined.items():
-            m.joined.labels(topic, found).inc(n)
-        if outputs.recovered:
-            m.recovered.inc(outputs.decided)
-        m.score.observe(outputs.scores)
-        if outputs.late:
-            m.late.labels(topic).inc(outputs.late)
-        if outputs.decided:
-            m.latency.observe((self.now() * 1000 - outputs.record_ms).astype(np.float64) / 1000, topic)
+        m.recovered.inc(sum(range_.recovered for range_ in ranges))
+        m.score.observe(np.concatenate([range_.scores for range_ in ranges]))
+        for topic in {range_.topic for range_ in ranges}:
+            of_topic = [range_ for range_ in ranges if range_.topic == topic]
+            for reason, n in sum((range_.dead for range_ in of_topic), Counter[str]()).items():
+                m.dead.labels(topic, reason).inc(n)
+            for found, n in sum((range_.joined for range_ in of_topic), Counter[str]()).items():
+                m.joined.labels(topic, found).inc(n)
+            if late := sum(range_.late for range_ in of_topic):
+                m.late.labels(topic).inc(late)
+            m.latency.observe(np.concatenate([range_.latency_ms for range_ in of_topic]) / 1000, topic)
