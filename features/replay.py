@@ -6,10 +6,10 @@ own range. The worker's own code runs here (columns, payloads, fold, compaction,
 a dictionary of bags per group, and stamps do the rest: entries may be appended before a range is folded that did not
 see them, as long as they carry the larger number.
 
-Ranges come ordered by their least number. One can be folded as soon as the next begins above its largest, since
-nothing that it saw can still come; and what is stamped below every number that can still be asked for may be folded
-into tiles. So memory holds the bags and a few thousand events, however long the log is. A bag that nobody has touched
-for twice its group's lifetime is dropped, as the store drops it. The price: 4 to 8 us an event and group.
+Ranges may come in any order. The caller says up to which number of each shard nothing is missing any more: ranges up
+to there are folded, and what is stamped below every number that can still be asked for becomes tiles. So memory holds
+the bags and a few thousand events, however long the log is. A bag that nobody has touched for twice its group's
+lifetime is dropped, as the store drops it. The price: 4 to 8 us an event and group.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 from features.bag import Numbers, stamps_of
 from features.columns import Columns, Ints
 from features.compact import compact_kin, over_cap
-from features.definitions import Definitions, Flow
+from features.definitions import Definitions
 from features.entry import ENTRY_BYTES, Own, own_of
 from features.fold import Lot, fold_each
 from features.group import Group
@@ -33,12 +33,12 @@ from features.vector import Floats2d, Vector
 from schemas.ids import bag_name, shard_of
 
 AT_ONCE: Final = 4_000  # events that are folded together: a pass costs 1 ms however few they are
-ENDLESS: Final = 2**63
 STAMPED_BYTES: Final = 8 + ENTRY_BYTES
+LAST: Final = 2**63  # above every number
 
 
 class OrderError(ValueError):
-    """Ranges that do not come by their least number: what was said already may be wrong."""
+    """A range under numbers that were said not to come any more: what was rebuilt since may be wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,6 @@ class Range:
     events: Sequence[Any]  # as the topic's flow decodes them
     at_ms: Ints  # (n,) event times
     tag: Any = None  # whatever the caller wants to know it by
-
-    @property
-    def least(self) -> int:
-        return min(self.numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +72,16 @@ class _Touched:
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """A range whose entries are in the bags. `numbers` as an array."""
+    """A range whose entries are in the bags."""
 
     range: Range
     columns: Columns
     touched: Mapping[str, _Touched]  # by group
     numbers: Numbers
-    most: int
 
 
 class Replay:
-    """Takes ranges ordered by their least number; gives the vectors of the scored ones, not in the same order."""
+    """`take` what was applied, `advance` to what is complete: that gives the vectors of scored ranges up to there."""
 
     def __init__(
         self,
@@ -94,58 +89,59 @@ class Replay:
         shards: int,
         vector: Vector | None = None,
         lifetimes_ms: Mapping[str, int] | None = None,
-        at_once: int = AT_ONCE,
     ) -> None:
         """`vector` None: that of the definitions; one of fewer groups takes less time. `lifetimes_ms`: by group, how
         long the store keeps a bag that nobody touches; None: for ever.
         """
         self._flows = {flow.topic: flow for flow in definitions.flows}
         self._vector = vector or definitions.vector
-        self._at_once, self._shards = at_once, shards
         lifetimes = lifetimes_ms or {}
         self._bags = {group.name: _Bags(group, shards, lifetimes.get(group.name)) for group in self._vector.groups}
-        self._waiting: list[_Taken] = []  # not folded yet
-        self._least = 0
+        self._taken: list[_Taken] = []  # not folded yet
+        self._complete: Numbers = np.zeros(shards, np.uint64)
+        self.waiting = 0  # scored events that are not folded yet
 
-    def __len__(self) -> int:
-        """How many bags are held."""
+    @property
+    def bags(self) -> int:
+        """How many are held."""
         return sum(map(len, self._bags.values()))
 
-    def take(self, range_: Range) -> list[Rebuilt]:
-        """Vectors of ranges before this one, some thousand at once. Raises OrderError where it comes too late."""
-        least = range_.least
-        if least < self._least:
-            raise OrderError(f"a range of {range_.topic!r} begins at number {least}, one before it at {self._least}")
-        self._least = least
-        ready = self._ready()
-        rebuilt = self._fold(ready) if sum(taken.columns.n for taken in ready) >= self._at_once else []
-        self._add(range_)
-        return rebuilt
-
-    def finish(self, least: int = ENDLESS) -> list[Rebuilt]:
-        """The vectors that are certain when no range is to come that begins below `least`."""
-        self._least = max(self._least, min(least, 1 + max((taken.most for taken in self._waiting), default=0)))
-        return self._fold(self._ready())
-
-    def _ready(self) -> list[_Taken]:
-        return [taken for taken in self._waiting if taken.most < self._least]
-
-    def _add(self, range_: Range) -> None:
+    def take(self, range_: Range) -> None:
+        """Adds a range's entries. Raises OrderError where `advance` was told that it would not come."""
+        numbers = np.array(range_.numbers, np.uint64)
+        if (numbers < self._complete).any():
+            shard = int(np.flatnonzero(numbers < self._complete)[0])
+            raise OrderError(
+                f"a range of {range_.topic!r} has number {numbers[shard]} on shard {shard}: everything below "
+                f"{self._complete[shard]} was said to be there already"
+            )
         flow = self._flows.get(range_.topic)
         groups = [group for group in flow.groups if group.name in self._bags] if flow else []
         if flow is None or not groups or not len(range_.events):
             return
         columns = flow.columns(range_.events, range_.at_ms)
-        numbers = np.array(range_.numbers, np.uint64)
         touched = {group.name: self._bags[group.name].append(columns, range_.numbers) for group in groups}
-        if self._asks(flow):
-            self._waiting.append(_Taken(range_, columns, touched, numbers, max(range_.numbers)))
+        if flow.scored and touched.keys() == self._bags.keys():
+            self._taken.append(_Taken(range_, columns, touched, numbers))
+            self.waiting += columns.n
 
-    def _asks(self, flow: Flow) -> bool:
-        return flow.scored and {group.name for group in flow.groups} >= self._bags.keys()
+    def advance(self, complete: Sequence[int] | Numbers) -> list[Rebuilt]:
+        """`complete`: by shard, no range is to come whose number is below. The vectors of all ranges that are up to
+        there on every shard, in one pass; then old entries become tiles.
+        """
+        self._complete = np.maximum(self._complete, np.array(complete, np.uint64))
+        ready = [taken for taken in self._taken if (taken.numbers <= self._complete).all()]
+        self._taken = [taken for taken in self._taken if (taken.numbers > self._complete).any()]
+        self.waiting -= sum(taken.columns.n for taken in ready)
+        rebuilt = self._fold(ready)
+        self._compact()
+        return rebuilt
+
+    def finish(self) -> list[Rebuilt]:
+        """The rest: no range is to come."""
+        return self.advance(np.full(len(self._complete), LAST, np.uint64))
 
     def _fold(self, ready: Sequence[_Taken]) -> list[Rebuilt]:
-        """All of them in one pass; then old entries become tiles."""
         groups = self._vector.groups
         lots = [self._bags[g.name].lot(taken.touched[g.name], taken.numbers) for taken in ready for g in groups]
         folded = iter(fold_each(lots) if lots else ())
@@ -153,25 +149,22 @@ class Replay:
         for taken in ready:
             of_group = {group.name: next(folded) for group in groups}
             rebuilt.append(Rebuilt(taken.range, taken.columns, self._vector.rows(taken.columns, of_group)))
-        done = set(map(id, ready))
-        self._waiting = [taken for taken in self._waiting if id(taken) not in done]
-        self._compact()
         return rebuilt
 
     def _compact(self) -> None:
         """Below every number that a range which waits or is still to come can have."""
-        floor = np.full(self._shards, self._least, np.uint64)
-        for taken in self._waiting:
-            floor = np.minimum(floor, taken.numbers)
+        floor = np.minimum.reduce([self._complete, *(taken.numbers for taken in self._taken)])
         for bags in self._bags.values():
             bags.compact(floor)
             bags.age(int(floor.min()))
 
 
-def replay(replay: Replay, ranges: Iterable[Range]) -> Iterator[Rebuilt]:
-    """The vectors of all ranges."""
+def replay(replay: Replay, ranges: Iterable[Range], at_once: int = AT_ONCE) -> Iterator[Rebuilt]:
+    """The vectors of ranges that come ordered by their least number."""
     for range_ in ranges:
-        yield from replay.take(range_)
+        if replay.waiting >= at_once:
+            yield from replay.advance([min(range_.numbers)] * len(range_.numbers))
+        replay.take(range_)
     yield from replay.finish()
 
 

@@ -92,39 +92,41 @@ def test_the_replay_in_applied_order_gives_the_live_vectors(
 ) -> None:
     live = lived(schedule)
     ranges = list(live.through())
-    rebuilt = list(replay(Replay(definitions(), SHARDS, at_once=at_once), ranges))
+    rebuilt = list(replay(Replay(definitions(), SHARDS), ranges, at_once))
     assert sorted(one.range.tag for one in rebuilt) == list(range(len(live.rows)))
     for one in rebuilt:
         assert one.rows.tobytes() == live.rows[one.range.tag].tobytes()
 
 
-def test_a_range_that_comes_before_one_with_a_smaller_number_is_refused() -> None:
+def test_a_range_that_was_said_not_to_come_is_refused() -> None:
     again = Replay(definitions(), SHARDS)
     at_ms = np.array([1], np.int64)
     again.take(Range("orders", [7, 8, 9], [Event("ann", "here", 1)], at_ms))
-    with pytest.raises(OrderError, match="begins at number 6, one before it at 7"):
-        again.take(Range("orders", [6, 8, 9], [Event("ann", "here", 1)], at_ms))
+    again.advance([7, 7, 7])
+    with pytest.raises(OrderError, match="number 6 on shard 2: everything below 7 was said to be there already"):
+        again.take(Range("orders", [8, 8, 6], [Event("ann", "here", 1)], at_ms))
 
 
-def test_what_is_certain_is_told_without_waiting_for_more() -> None:
+def test_a_range_waits_until_nothing_is_missing_on_any_shard() -> None:
     live = Live()
     for n in range(3):
         live.range("orders", 0, [Event("ann", "here", 100_000 + n)])
+    ranges = list(live.through())
     again = Replay(definitions(), SHARDS)
-    *early, late = live.through()
-    for range_ in early:
-        assert again.take(range_) == []
-    assert [one.range.tag for one in again.finish(late.least)] == [0, 1]
-    again.take(late)
+    for range_ in reversed(ranges):
+        again.take(range_)
+    assert [one.range.tag for one in again.advance([*ranges[1].numbers[:2], ranges[1].numbers[2] - 1])] == [0]
+    assert [one.range.tag for one in again.advance(ranges[1].numbers)] == [1]
     assert [one.range.tag for one in again.finish()] == [2]
 
 
 def test_bags_that_nobody_touches_for_long_are_dropped() -> None:
-    again = Replay(definitions(), SHARDS, lifetimes_ms={"who": 1, "where": 1}, at_once=1)
+    again = Replay(definitions(), SHARDS, lifetimes_ms={"who": 1, "where": 1})
     for n in range(50):
         at_ms = np.array([100_000], np.int64)
         again.take(Range("orders", [1000 * (n + 1)] * SHARDS, [Event(f"user {n}", f"place {n}", 100_000)], at_ms))
-    assert len(again) < 12
+        again.advance([1000 * (n + 1)] * SHARDS)
+    assert again.bags < 12
 
 
 def test_of_all_the_groups_only_those_of_the_vector_are_kept() -> None:
@@ -135,4 +137,4 @@ def test_of_all_the_groups_only_those_of_the_vector_are_kept() -> None:
     again = Replay(definitions(), SHARDS, small)
     (one,) = list(replay(again, live.through()))
     assert np.array_equal(one.rows, live.rows[0][:, : len(WHO.columns)])
-    assert len(again) == 1
+    assert again.bags == 1

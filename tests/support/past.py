@@ -172,4 +172,4 @@ class Live:
         """Brings to an end what is open; then all ranges, by their least number."""
         while self.open:
             self.step(next(iter(self.open)), 0)
-        return iter(sorted(self.ranges, key=lambda range_: range_.least))
+        return iter(sorted(self.ranges, key=lambda range_: min(range_.numbers)))
