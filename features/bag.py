@@ -16,7 +16,7 @@ how the events of a hot entity are sent, folded. The price: words are wide, a ti
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -49,8 +49,7 @@ class BadBagError(ValueError):
     """Bytes that are no bag of this group, or of a later version; the message says which and what to do."""
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(NamedTuple):
     """What counts: entries and tiles alike, (m,) or (fields, m), in no particular order."""
 
     owner: Ints
@@ -59,8 +58,7 @@ class Rows:
     peaks: Ints  # (len(group.peaks), m)
 
 
-@dataclass(frozen=True)
-class Items:
+class Items(NamedTuple):
     """Counterparties with a time at which they were seen, (k,) each; one may occur several times."""
 
     owner: Ints
@@ -69,8 +67,7 @@ class Items:
     at: Ints  # exact, or the start of its finest tile: no window can tell
 
 
-@dataclass(frozen=True)
-class Parsed:
+class Parsed(NamedTuple):
     """Many bags as one array of words, and where in it each one's parts are, (u,) each."""
 
     words: Ints
@@ -82,8 +79,7 @@ class Parsed:
     raws: Ints
 
 
-@dataclass(frozen=True)
-class Lifted:
+class Lifted(NamedTuple):
     """Bags as rows. `newest` (u,) is -1 where nothing was seen; `raws` (u,) counts the entries below the limit."""
 
     parsed: Parsed
@@ -101,7 +97,7 @@ def parse(kin: Kin, bags: Sequence[bytes | None]) -> Parsed:
         raise _broken(kin, blobs, sizes & 7 != 0, "not a whole number of words")
     words = np.frombuffer(b"".join(blobs), "<i8")
     sizes >>= 3
-    start = np.cumsum(sizes) - sizes
+    start = sizes.cumsum() - sizes
     head = np.zeros(len(blobs), np.int64)
     present = sizes > 0
     head[present] = words[start[present]]
@@ -161,11 +157,10 @@ def _see(newest: Ints, owner: Ints, at: Ints) -> None:
     if len(owner):
         counts = np.bincount(owner, minlength=len(newest))
         seen = counts > 0
-        newest[seen] = np.maximum.reduceat(at, (np.cumsum(counts) - counts)[seen])
+        newest[seen] = np.maximum.reduceat(at, (counts.cumsum() - counts)[seen])
 
 
-@dataclass(frozen=True)
-class _Raw:
+class _Raw(NamedTuple):
     """Entries as they lie in the bags, (m,) each, owners ascending."""
 
     owner: Ints
@@ -195,9 +190,11 @@ def items_of(own: Own) -> Items:
 
 
 def _items_of(owner: Ints, at: Ints, slots: Sequence[Ints]) -> Items:
-    where = [np.flatnonzero(slot) for slot in slots]
+    where = [slot.nonzero()[0] for slot in slots]
     if not where:
         return Items(*np.empty((4, 0), np.int64))
+    if len(where) == 1:
+        return Items(owner[where[0]], np.zeros(len(where[0]), np.int64), slots[0][where[0]], at[where[0]])
     slot = np.repeat(np.arange(len(where)), [len(found) for found in where])
     hashes = np.concatenate([hashes[found] for hashes, found in zip(slots, where, strict=True)])
     which = np.concatenate(where)
@@ -243,7 +240,7 @@ def _lift_parts(group: Group, raw: _Raw, part: Ints, sums: Ints, peaks: Ints) ->
 
 def _raw(kin: Kin, parsed: Parsed, limit: Numbers) -> _Raw:
     where = ranges(parsed.raw_start, parsed.raws, ENTRY_WORDS)
-    owner = np.repeat(np.arange(len(parsed.raws)), parsed.raws)
+    owner = np.arange(len(parsed.raws)).repeat(parsed.raws)
     stamp = parsed.words[where].byteswap().view(np.uint64)
     below = stamp < limit[owner]
     if not below.all():
@@ -275,7 +272,7 @@ def _check_marks(kin: Kin, owner: Ints, marks: Ints) -> None:
 
 def _tiles(group: Group, parsed: Parsed) -> Rows:
     where = ranges(parsed.start + HEADER_WORDS, parsed.tiles, group.tile_words)
-    owner = np.repeat(np.arange(len(parsed.tiles)), parsed.tiles)
+    owner = np.arange(len(parsed.tiles)).repeat(parsed.tiles)
     fields = parsed.words[where + np.arange(1, group.tile_words)[:, None]]
     split = len(group.sums)
     return Rows(owner, parsed.words[where] >> 8, fields[:split], fields[split:])
@@ -283,7 +280,7 @@ def _tiles(group: Group, parsed: Parsed) -> Rows:
 
 def _others(group: Group, parsed: Parsed) -> Items:
     where = ranges(parsed.start + HEADER_WORDS + parsed.tiles * group.tile_words, parsed.others)
-    owner = np.repeat(np.arange(len(parsed.others)), parsed.others)
+    owner = np.arange(len(parsed.others)).repeat(parsed.others)
     words = parsed.words[where]
     at = (words & (1 << TICK_BITS) - 1) * group.ladder[0]
     return Items(owner, words >> TICK_BITS + HASH_BITS & 3, words >> TICK_BITS & HASH_MASK, at)

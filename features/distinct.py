@@ -11,7 +11,7 @@ The price: one more sort of the bag's counterparties, and for busy entities a se
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +28,7 @@ Floats = npt.NDArray[np.float64]
 NEVER = -1
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(NamedTuple):
     """The views' counterparties, each once with the time it was last seen, ordered by bin and hash.
 
     A bin is one slot of one view.
@@ -42,11 +41,10 @@ class Known:
 
     def since(self, bins: Ints, cut: Ints) -> Ints:
         """How many of each bin were last seen at or after the cut."""
-        return self.start[bins + 1] - np.searchsorted(self.by_time, keyed(bins, cut))
+        return self.start[bins + 1] - self.by_time.searchsorted(keyed(bins, cut))
 
 
-@dataclass(frozen=True)
-class Near:
+class Near(NamedTuple):
     """What a block's own events change, for one slot: who looks, and the latest mention of each other it sees."""
 
     of: Ints  # place in Events of who looks
@@ -81,8 +79,11 @@ def _known(items: Items, slots: int, views: int, tile_ms: int, since: int) -> Kn
     key, last = last_by_key(key[recent], (items.at[recent] - since) // tile_ms)
     last = last * tile_ms + since
     bins = key >> HASH_BITS
-    start = np.concatenate(([0], run_ends(bins, views * slots)))
-    return Known(key, last, start, np.sort(keyed(bins, last)))
+    start = np.zeros(views * slots + 1, np.int64)
+    start[1:] = run_ends(bins, views * slots)
+    by_time = keyed(bins, last)
+    by_time.sort()
+    return Known(key, last, start, by_time)
 
 
 def _near(known: Known, bins: Ints, events: Events, pairs: Pairs, slot: int) -> Near:
@@ -90,7 +91,7 @@ def _near(known: Known, bins: Ints, events: Events, pairs: Pairs, slot: int) -> 
     key = bins << HASH_BITS | hashes
     past = _last_seen(known, key)
     if pairs.alone:
-        of = np.flatnonzero(hashes)
+        of = hashes.nonzero()[0]
         return Near(of, hashes[of], np.maximum(at, past)[of], past[of])
     last, following = _mentions(key, np.maximum(at, past))
     of, which = pairs.of, pairs.seen
@@ -102,7 +103,7 @@ def _near(known: Known, bins: Ints, events: Events, pairs: Pairs, slot: int) -> 
 def _last_seen(known: Known, key: Ints) -> Ints:
     if not len(known.key):
         return np.full(len(key), NEVER)
-    where = np.minimum(np.searchsorted(known.key, key), len(known.key) - 1)
+    where = np.minimum(known.key.searchsorted(key), len(known.key) - 1)
     return np.where(known.key[where] == key, known.last[where], NEVER)
 
 
@@ -122,7 +123,7 @@ def _mentions(key: Ints, at: Ints) -> tuple[Ints, Ints]:
 def _count(exact: Ints, known: Known, bins: Ints, near: Near, cut: Ints) -> Floats:
     added = near.added(cut)
     counts = known.since(bins, cut) + np.bincount(near.of[added], minlength=len(bins))
-    many = np.flatnonzero(counts > exact)
+    many = (counts > exact).nonzero()[0]
     answer = counts.astype(np.float64)
     if len(many):
         k = exact[many]

@@ -67,8 +67,14 @@ def side_by_side(owns: Sequence[Own], counts: Sequence[int], slots: int) -> Own:
         np.concatenate([own.amount for own in owns]),
         np.concatenate([own.flags for own in owns]),
         np.concatenate([own.place for own in owns]),
-        np.concatenate([np.pad(own.others, ((0, slots - len(own.others)), (0, 0))) for own in owns], axis=1),
+        np.concatenate([_padded(own.others, slots) for own in owns], axis=1),
     )
+
+
+def _padded(others: Ints, slots: int) -> Ints:
+    """With `slots` counterparties, those that are missing being nobody."""
+    missing = slots - len(others)
+    return np.pad(others, ((0, missing), (0, 0))) if missing else others
 
 
 def pack(group: Group, at: Ints, amount: Ints, flags: Ints, place: Ints, others: Sequence[Ints]) -> Ints:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +75,8 @@ def _together(lots: Sequence[Lot]) -> Iterator[Floats2d]:
     out = _fold(kin, bags, limit, side_by_side([lot.own for lot in lots], kin.counts, len(kin.like.others)))
     ends = np.cumsum([len(lot.own.owner) for lot in lots]).tolist()
     for lot, start, end in zip(lots, [0, *ends], ends, strict=False):
-        yield out[_rows_of(lot.group, kin.like), start:end].T
+        own = out[:, start:end]
+        yield (own if lot.group is kin.like else own[_rows_of(lot.group, kin.like)]).T
 
 
 def _rows_of(group: Group, like: Group) -> Ints:
@@ -118,8 +120,7 @@ def _fold(kin: Kin, bags: Sequence[bytes | None], limit: Numbers, own: Own) -> F
     return out
 
 
-@dataclass(frozen=True)
-class _Sight:
+class _Sight(NamedTuple):
     """All that an event can see: the rows of its view, sorted by time, and the pairs of its block ("near")."""
 
     events: seen.Events
@@ -135,16 +136,16 @@ class _Sight:
 
     def start(self, cut: Ints) -> Ints:
         """(e,) where each event's rows at or after `cut` begin."""
-        return np.searchsorted(self.key, keyed(self.view, cut))
+        return self.key.searchsorted(keyed(self.view, cut))
 
     def outside(self, cut: Ints) -> Ints:
         """Which pairs are not in the windows that start at `cut`: few, since the events of a range are near in time."""
-        return np.flatnonzero(self.near.at < cut[self.near.owner])
+        return (self.near.at < cut[self.near.owner]).nonzero()[0]
 
 
 def _sight(rows: Rows, events: seen.Events, views: seen.Views, pairs: seen.Pairs) -> _Sight:
     key = keyed(rows.owner, rows.at)
-    order = np.argsort(key, kind="stable")  # a merge sort: bags are mostly in order already
+    order = key.argsort(kind="stable")  # a merge sort: bags are mostly in order already
     totals = np.zeros((len(rows.sums), len(order) + 1), np.int64)
     np.cumsum(rows.sums.take(order, axis=1), axis=1, out=totals[:, 1:])
     peaks = np.full((len(rows.peaks), len(order) + 1), ABSENT)
@@ -152,7 +153,8 @@ def _sight(rows: Rows, events: seen.Events, views: seen.Views, pairs: seen.Pairs
     near = seen.rows_near(events, pairs)
     stop = run_ends(rows.owner, len(views.owner))[views.of]
     ends = totals.take(stop, axis=1) + _merge(np.add, pairs, near.sums)
-    ordered = np.append(key[order], ENDLESS)
+    ordered = np.full(len(order) + 1, ENDLESS)
+    ordered[:-1] = key[order]
     near_peaks = _merge(np.maximum, pairs, near.peaks)
     return _Sight(events, pairs, views.of, stop, ordered, totals, ends, peaks, near, near_peaks)
 
@@ -167,8 +169,9 @@ def _windows(group: Group, sight: _Sight) -> Iterator[Floats]:
         cut = window.cut(sight.events.end)
         start, outside = sight.start(cut), sight.outside(cut)
         sums = sight.ends - sight.totals.take(start, axis=1)
-        for row, near in zip(sums, sight.near.sums, strict=True):
-            np.subtract.at(row, sight.near.owner[outside], near[outside])
+        if len(outside):
+            for row, near in zip(sums, sight.near.sums, strict=True):
+                np.subtract.at(row, sight.near.owner[outside], near[outside])
         peaks = _peaks(sight, start, outside) if {"max", "extra"} & set(group.of(window)) else sight.peaks
         for aggregate in group.of(window):
             yield _aggregate(group, aggregate, sums, peaks)

@@ -8,7 +8,7 @@ once per block, and at most 32 pairs an event are made on average, also where al
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,7 @@ Ints = npt.NDArray[np.int64]
 BLOCK = 64
 
 
-@dataclass(frozen=True)
-class Events:
+class Events(NamedTuple):
     """The range's events that have an entity, by entity and then in offset order, (e,) each."""
 
     order: Ints  # the place in the range
@@ -36,8 +35,7 @@ class Events:
     end: Ints  # of each one's windows
 
 
-@dataclass(frozen=True)
-class Pairs:
+class Pairs(NamedTuple):
     """Each event with those of its block up to itself: `of` (p,) sees `seen` (p,); `start` (e,) of each one."""
 
     of: Ints
@@ -46,8 +44,7 @@ class Pairs:
     alone: bool  # every event sees only itself
 
 
-@dataclass(frozen=True)
-class Views:
+class Views(NamedTuple):
     """`of` (e,) is each event's view, `owner` (v,) a view's entity, whose first `earlier` (v,) events belong to it."""
 
     of: Ints
@@ -59,12 +56,12 @@ class Views:
 
 def events_of(group: Group, own: Own, newest: Ints) -> Events:
     """Sorts the events by entity and finds the end of each one's windows; `newest` (u,) is that of the bags."""
-    order = np.argsort(own.owner, kind="stable")
-    order = order[np.searchsorted(own.owner, 0, sorter=order) :]
+    order = own.owner.argsort(kind="stable")
+    order = order[own.owner.searchsorted(0, sorter=order) :]
     owner, at = own.owner[order], own.at[order]
     head = heads(owner)
-    start = np.flatnonzero(head)
-    run = np.cumsum(head) - 1
+    start = head.nonzero()[0]
+    run = head.cumsum() - 1
     sums, peaks = measures(group, at, own.amount[order], own.flags[order], own.place[order])
     before = _newest_before(run, start, at, newest[owner])
     end = np.maximum(at, before - group.grace_ms)

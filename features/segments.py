@@ -25,8 +25,8 @@ def ranges(starts: Ints, counts: Ints, step: int = 1) -> Ints:
     total = int(counts.sum())
     if total == 0:
         return np.empty(0, np.int64)
-    before = np.cumsum(counts) - counts
-    return np.repeat(starts - step * before, counts) + np.arange(0, step * total, step, dtype=np.int64)
+    before = counts.cumsum() - counts
+    return (starts - step * before).repeat(counts) + np.arange(0, step * total, step, dtype=np.int64)
 
 
 def last_by_key(key: Ints, value: Ints) -> tuple[Ints, Ints]:
@@ -38,9 +38,11 @@ def last_by_key(key: Ints, value: Ints) -> tuple[Ints, Ints]:
         return key, value
     bits = int(value.max()).bit_length()
     if int(key.max()).bit_length() + bits <= 63:
-        both = np.sort(key << bits | value)
+        both = key << bits | value
+        both.sort()
         ordered = both >> bits
-        last = np.append(ordered[1:] != ordered[:-1], True)
+        last = np.ones(len(ordered), np.bool_)
+        np.not_equal(ordered[1:], ordered[:-1], out=last[:-1])
         return ordered[last], both[last] & (1 << bits) - 1
     order = np.argsort(key)
     ordered = key[order]
@@ -62,4 +64,4 @@ def running_max(run: Ints, value: Ints) -> Ints:
 
 def run_ends(owner: Ints, owners: int) -> Ints:
     """(m,) ascending owners -> (owners,) where each one's run ends."""
-    return np.cumsum(np.bincount(owner, minlength=owners))
+    return np.bincount(owner, minlength=owners).cumsum()
