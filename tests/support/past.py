@@ -7,7 +7,7 @@ of a range differ widely between shards. What is compacted, and when, is up to t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,8 +22,9 @@ from features.replay import Range
 from features.vector import Vector
 from schemas.decode import Decoded
 from streams.outputs import Writer
+from streams.past.reading import Line, Partition, Topic
 from streams.protocol.memory import MemoryStore
-from streams.protocol.ports import Applied, Batch, Limits, Open, ShardBags, ShardCall, Swap, Tp
+from streams.protocol.ports import Applied, Batch, Exceptions, Limits, Open, Row, ShardBags, ShardCall, Swap, Tp
 from streams.work import Prepared, RangeWork
 
 SHARDS = 3
@@ -100,6 +101,55 @@ class Taking:
         return [shard for shard in range(SHARDS) if shard not in self.replies]
 
 
+def row_of(
+    tp: Tp,
+    first: int,
+    last: int,
+    numbers: tuple[int, ...],
+    *,
+    recovered: bool = False,
+    exceptions: Exceptions | None = None,
+) -> Row:
+    return Row(tp.topic, tp.partition, tp.topic_id, first, last, "c", exceptions or {}, numbers, recovered, last)
+
+
+@dataclass
+class MemoryPast:
+    """A past in lists: `kept` of the records and rows of each partition, from the first that is left on."""
+
+    kept: dict[Partition, list[Any]] = field(default_factory=dict)
+    rows_of: dict[Partition, list[Row]] = field(default_factory=dict)
+    rows_lost: int = 0
+    lagging: Sequence[Partition] = ()
+
+    def add(self, records: Sequence[Any], row: Row) -> None:
+        self.kept.setdefault((row.topic, row.partition), []).extend(records)
+        self.rows_of.setdefault((row.topic, row.partition), []).append(row)
+
+    async def topics(self, names: Sequence[str]) -> Mapping[str, Topic]:
+        counts = {name: 1 + max((n for topic, n in self.kept if topic == name), default=-1) for name in names}
+        return {name: Topic("t", count) for name, count in counts.items() if count}
+
+    async def mark(self, partitions: Sequence[Partition], patience_s: float) -> Line:  # noqa: ARG002
+        rows = {partition: self.rows_of.get(partition, []) for partition in partitions}
+        every = [row.numbers for of_partition in rows.values() for row in of_partition]
+        complete = [1 + max(numbers) for numbers in zip(*every, strict=True)]
+        return Line({partition: len(held) for partition, held in rows.items()}, complete, self.lagging)
+
+    async def rows(self, partition: Partition, since: int, until: int) -> AsyncIterator[Row]:
+        for row in self.rows_of.get(partition, [])[since:until]:
+            yield row
+
+    async def records(self, partition: Partition, first: int) -> AsyncIterator[Sequence[Any]]:
+        for record in self.kept.get(partition, []):
+            if record.offset >= first:
+                yield [record]
+
+    async def start(self, partition: Partition) -> tuple[int, int]:
+        kept = self.kept.get(partition, [])
+        return self.rows_lost, kept[0].offset if kept else 0
+
+
 class Live:
     """Workers of several partitions; `range` begins one, `step` lets a shard take it, and the last one decides."""
 
@@ -113,6 +163,7 @@ class Live:
         self.ranges: list[Range] = []
         self.rows: list[Floats2d] = []  # of the scored ones, by `Range.tag`
         self.calls: dict[bytes, int] = {}
+        self.log = MemoryPast()
 
     def _time(self) -> int:
         self.now += 3
@@ -161,7 +212,9 @@ class Live:
         if taking.tp.topic == "orders":
             tag = len(self.rows)
             self.rows.append(self.seen.pop())
-        self.ranges.append(Range(taking.tp.topic, [bag.number for bag in bags], taking.events, at_ms, tag))
+        numbers = tuple(bag.number for bag in bags)
+        self.ranges.append(Range(taking.tp.topic, numbers, taking.events, at_ms, tag))
+        self.log.add(batch.records, row_of(taking.tp, batch.first, batch.last, numbers))
         self.place[taking.tp] = batch.last + 1
         del self.open[taking.tp]
 
