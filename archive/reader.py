@@ -62,12 +62,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ALWAYS = Between()
 
 
-def files(url: str, topic: str, between: Between = ALWAYS) -> list[Piece]:
+def files(where: str | Place, topic: str, between: Between = ALWAYS) -> list[Piece]:
     """What to read of a topic, by partition and offset: of each file the rows from `piece.first` on.
 
     A file that is dated later than `between` ends may hold late records: its footer is asked, one small request each.
     """
-    place = place_of(url)
+    place = place_of(where) if isinstance(where, str) else where
     pieces = [piece for _, found in covers(place, topic) for piece in found.pieces]
     pieces = [piece for piece in pieces if between.may_hold(piece.file.span.date)]
     asked = [piece for piece in pieces if between.ends_before(piece.file.span.date)]
@@ -101,22 +101,18 @@ def footer(place: Place, file: File) -> About | None:
     """What a file says of itself; None where it is gone."""
     try:
         with place.open(file.span.path, footer=True) as raw:
-            return about(opened(_source(raw), file.span.path), file.span.path)
+            return about(opened(source(raw), file.span.path), file.span.path)
     except FileNotFoundError:
         return None
 
 
-def _source(raw: Any) -> Any:
+def source(raw: Any) -> Any:
+    """What pyarrow can read from."""
     return raw if hasattr(raw, "readable") else pa.PythonFile(raw, mode="r")
 
 
-def partitions(url: str, topic: str) -> list[int]:
-    """The partitions that the archive holds of a topic."""
-    return sorted({file.span.partition for file in place_of(url).files(topic)})
-
-
 def scan(
-    url: str,
+    where: str | Place,
     topic: str,
     *,
     between: Between = ALWAYS,
@@ -128,7 +124,7 @@ def scan(
 
     Raises ArchiveError where offsets are missing between files, unless `gaps` says to go on behind them.
     """
-    place = place_of(url)
+    place = place_of(where) if isinstance(where, str) else where
     held = by_partition(place.files(topic))
     for (_, partition), group in held.items():
         if partitions is None or partition in partitions:

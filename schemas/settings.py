@@ -203,6 +203,21 @@ class Watchdog(_Part):
 
 
 class Settings(BaseSettings):
+class Archive(_Part):
+    """The archive: history as Parquet files, for training, replays and whoever asks (`headrace archive`)."""
+
+    url: str | None = Field(
+        default=None, description="a folder, or `s3://bucket/prefix?endpoint_override=host:port&scheme=http&region=…`"
+    )
+    group: str = Field(default="headrace-archive", min_length=1, description="consumer group of the archive")
+    file_mb: int = Field(default=64, ge=1, le=1024, description="a file ends with so many MB of records")
+    file_s: float = Field(default=60.0, gt=0, description="or when its first record has waited so long")
+    held_mb: int = Field(default=256, ge=1, description="records in memory, of all partitions")
+    compact_mb: int = Field(default=128, ge=1, le=2048, description="small files are merged up to this size")
+    upkeep_s: float = Field(default=3600.0, ge=0, description="the process merges and expires so often; 0: never")
+    keep_days: int | None = Field(default=None, ge=1, description="older files are removed; default: none ever")
+
+
     """Everything a process is told from outside."""
 
     model_config = SettingsConfigDict(
@@ -215,6 +230,7 @@ class Settings(BaseSettings):
     metrics: Metrics = Metrics()
     watchdog: Watchdog = Watchdog()
     delivery: Literal["at-least-once", "exactly-once"] = Field(
+    archive: Archive = Archive()
         default="at-least-once", description="exactly-once: one Kafka transaction per range"
     )
     shards: int = Field(default=16, ge=1, le=1024, description="of the state space; pinned at first start")

@@ -19,6 +19,7 @@ INPUT_MESSAGE_BYTES = 12_000_000
 OUTPUT_MESSAGE_BYTES = 4_000_000
 DEAD_LETTER_MESSAGE_BYTES = 16_000_000
 DEAD_LETTERS = ".dlq"
+ARCHIVE = "headrace archive"
 
 Cleanup = Literal["delete", "compact"]
 
@@ -36,6 +37,7 @@ class Topic:
     writer: str
     readers: tuple[str, ...]
     doc: str
+    archived: bool = True  # whether `headrace archive` keeps it; a dead letter's record is in its input's files
 
     def config(self) -> dict[str, str]:
         """The topic's settings as Kafka spells them."""
@@ -53,12 +55,13 @@ def dead_letters_of(topic: str) -> str:
 
 def _input(name: str, retention_days: int, doc: str) -> Topic:
     key = "user_id, else visitor_id, else order_id"
-    readers = ("headrace worker", "headrace audit", "headrace state rebuild")
+    readers = ("headrace worker", "headrace audit", "headrace state rebuild", ARCHIVE)
     return Topic(name, key, None, retention_days * DAY_MS, "delete", INPUT_MESSAGE_BYTES, "the shop", readers, doc)
 
 
 def _output(name: str, key: str, retention_ms: int, readers: tuple[str, ...], doc: str) -> Topic:
-    return Topic(name, key, None, retention_ms, "delete", OUTPUT_MESSAGE_BYTES, "headrace worker", readers, doc)
+    everyone = (*readers, ARCHIVE)
+    return Topic(name, key, None, retention_ms, "delete", OUTPUT_MESSAGE_BYTES, "headrace worker", everyone, doc)
 
 
 def dead_letter_topic(source: str) -> Topic:
@@ -73,6 +76,7 @@ def dead_letter_topic(source: str) -> Topic:
         "headrace worker",
         ("headrace dlq",),
         f"Records of `{source}` that could not be used: key, value and headers as they came, the reason in `dlq-*`.",
+        archived=False,
     )
 
 
@@ -109,7 +113,7 @@ _OUTPUT_TOPICS = (
         "delete",
         OUTPUT_MESSAGE_BYTES,
         "headrace worker",
-        ("headrace worker", "headrace audit", "headrace state rebuild"),
+        ("headrace worker", "headrace audit", "headrace state rebuild", ARCHIVE),
         "One row per range of an input partition: bounds, configuration, exceptions, each shard's number. "
         "Exactly one partition per input partition.",
     ),

@@ -17,8 +17,7 @@ _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "t
 class Fields(logging.Formatter):
     """`time level message key=value ...`: the fields are what was given as `extra`."""
 
-    def __init__(self, slot: int | None) -> None:
-        who = "worker" if slot is None else f"worker-{slot}"
+    def __init__(self, who: str) -> None:
         super().__init__(f"%(asctime)s {who} %(levelname)s %(message)s", "%H:%M:%S")
 
     def format(self, record: logging.LogRecord) -> str:
@@ -27,10 +26,10 @@ class Fields(logging.Formatter):
         return text + "".join(f" {name}={value}" for name, value in extra.items())
 
 
-def configure(slot: int | None) -> None:
-    """Sends our log lines to standard error."""
+def configure(slot: int | None = None, name: str = "worker") -> None:
+    """Sends our log lines to standard error, each with who says it."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Fields(slot))
+    handler.setFormatter(Fields(name if slot is None else f"{name}-{slot}"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     handler.addFilter(_ours)
     quieten()

@@ -21,7 +21,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 from faust.types import TP
-from prometheus_client import start_http_server
 
 from features.bag import BadBagError
 from features.definitions import Definitions
@@ -38,6 +37,7 @@ from streams.protocol.driver import Driver, Pace
 from streams.protocol.ports import SinkDown, Stop, StoreDown, Tp
 from streams.protocol.safety import MUTATIONS, SAFE, Safety
 from streams.space import definitions_of, limits_of, open_store
+from streams.scrape import serve_metrics
 from streams.stores.valkey import ValkeyStore
 from streams.topology import attach, topics_of
 from streams.transport.admission import not_permitted
@@ -190,7 +190,7 @@ async def _make(settings: Settings, slot: int | None, stack: AsyncExitStack) -> 
     facts = await reader.topics(topics_of(definitions))
     store = await _store(settings, definitions, metrics, stack)
     configurations = await _configurations(own, definitions, store, stack)
-    _serve_metrics(settings, metrics, stack)
+    serve_metrics(settings.metrics, metrics.registry, stack)
     sink = KafkaSink(
         link,
         profile,
@@ -227,21 +227,6 @@ async def _make(settings: Settings, slot: int | None, stack: AsyncExitStack) -> 
     if settings.watchdog.enabled:
         watches.append(_watchdog(settings, app, tasks, reader, parts.meter, profile).watch)
     return app, tasks, watches
-
-
-def _serve_metrics(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> None:
-    """Serves the metrics of this process over HTTP, from a thread."""
-    where = settings.metrics
-    try:
-        server, thread = start_http_server(where.port, where.host, metrics.registry)
-    except OSError as error:
-        raise Stop(
-            f"metrics cannot be served at {where.host}:{where.port}: {error.strerror}: "
-            "free the port or choose another (HEADRACE_METRICS__PORT; 0 takes any)"
-        ) from error
-    stack.callback(thread.join, 2.0)
-    stack.callback(server.shutdown)
-    log.info("metrics at http://%s:%d/metrics", where.host, server.server_port)
 
 
 async def _profile(settings: Settings, reader: LogReader) -> Profile:

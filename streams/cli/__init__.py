@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("replay", "Send a recorded data set, or a file, at its own pace or faster."),
     "dlq": ("dlq", "Dead letters: list them, show one, send them again."),
     "state": ("state", "The state in Redis: dump, rebase, rebuild."),
+    "archive": ("archive", "Keep history as Parquet files; list, compact, expire them."),
     "audit": ("audit", "Does everything add up? What was consumed, and what became of it."),
     "chaos": ("chaos", "Kill workers, broker and store; compare with a clean pass."),
     "fit": ("fit", "Fit the logistic model on recorded data."),
@@ -53,6 +54,8 @@ EXPECTED = (
     ("streams.data.sender", "SendError"),
     ("aiokafka.errors", "KafkaError"),
     ("redis.exceptions", "RedisError"),
+    ("archive.errors", "ArchiveError"),
+    ("archive.errors", "ArchiveDown"),
 )
 
 

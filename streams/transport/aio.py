@@ -3,7 +3,11 @@
 aiokafka ships no types; here is the boundary at which mypy is told so, and the list to read before an upgrade.
 """
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer  # type: ignore[import-untyped] # ships no types
+from aiokafka import (  # type: ignore[import-untyped] # ships no types
+    AIOKafkaConsumer,
+    AIOKafkaProducer,
+    ConsumerRebalanceListener,
+)
 from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType  # type: ignore[import-untyped] # same
 from aiokafka.conn import create_conn  # type: ignore[import-untyped] # same
 from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult, PartitionRecords  # type: ignore[import-untyped] # same
@@ -25,6 +29,8 @@ from aiokafka.errors import (  # type: ignore[import-untyped] # same
     KafkaError,
     MessageSizeTooLargeError,
     NodeNotReadyError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
     ProducerClosed,
     ProducerFenced,
     SaslAuthenticationFailed,
@@ -87,6 +93,7 @@ __all__ = [
     "CompactArray",
     "CompactString",
     "ConnectionGroup",
+    "ConsumerRebalanceListener",
     "ConsumerStoppedError",
     "CoordinationType",
     "CorruptRecordException",
@@ -108,9 +115,11 @@ __all__ = [
     "KafkaError",
     "MemoryRecords",
     "MessageSizeTooLargeError",
+    "NoOffsetForPartitionError",
     "NodeNotReadyError",
     "OffsetAndMetadata",
     "OffsetCommitRequest",
+    "OffsetOutOfRangeError",
     "OffsetRequest",
     "PartitionRecords",
     "ProducerClosed",

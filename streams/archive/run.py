@@ -1,0 +1,168 @@
+"""One archive process, from its settings to its exit code: the parts are made, joined, started and stopped.
+
+Exit codes as a worker's: 0 a clean stop, 1 it broke (start it again), 2 it must stop and says why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from typing import Any
+
+from archive.errors import ArchiveDown, ArchiveError
+from archive.places import Place, place_of
+from schemas.settings import Settings
+from schemas.topics import registry_of
+from streams.archive.archiver import Archiver, Bounds
+from streams.archive.buffer import Limits
+from streams.archive.files import Files
+from streams.archive.metrics import ArchiveMetrics
+from streams.archive.part import Means
+from streams.archive.watch import MB, Upkeep, watch_topics
+from streams.logs import configure
+from streams.metrics import process_registry
+from streams.protocol.ports import SinkDown, Stop
+from streams.scrape import serve_metrics
+from streams.space import definitions_of
+from streams.topology import outputs_of
+from streams.transport.admission import forbidden, not_permitted
+from streams.transport.aio import AIOKafkaConsumer
+from streams.transport.checks import missing, topics_there
+from streams.transport.link import Link
+from streams.transport.log import LogReader, Operation
+from streams.transport.profile import Profile, profile_of
+
+log = logging.getLogger("headrace")
+
+CLEAN, BROKE, MUST_STOP = 0, 1, 2
+THREADS = 4
+FETCH_WAIT_MS = 100  # nobody waits for the archive
+
+
+def run_archive(settings: Settings, *, skip_lost: bool = False) -> int:
+    """Runs one archive process until it is told to stop; returns the exit code."""
+    configure(name="archive")
+    try:
+        asyncio.run(_run(settings, skip_lost))
+    except (Stop, ArchiveError) as stop:
+        log.critical("the archive must stop: %s", stop)
+        return MUST_STOP
+    except (SinkDown, ArchiveDown) as down:
+        log.critical("the archive could not start: %s", down)
+        return BROKE
+    except Exception as error:
+        if why := not_permitted(error):
+            log.critical("the archive must stop: %s", why)
+            return MUST_STOP
+        log.critical("the archive broke", exc_info=True)
+        return BROKE
+    return CLEAN
+
+
+def archive_of(settings: Settings) -> Place:
+    """The place that the settings name; raises ArchiveError where they name none, or one that cannot be meant."""
+    if settings.archive.url is None:
+        raise ArchiveError(
+            "no place is named for the archive: set HEADRACE_ARCHIVE__URL to a folder, or to s3://bucket/prefix"
+        )
+    return place_of(settings.archive.url)
+
+
+def topics_of(settings: Settings) -> list[str]:
+    """What is archived, by the registry of the shop or of the definitions file that the settings name."""
+    definitions = definitions_of(settings)
+    inputs = [flow.topic for flow in definitions.flows]
+    return [topic.name for topic in registry_of(inputs, outputs_of(definitions)).values() if topic.archived]
+
+
+async def _run(settings: Settings, skip_lost: bool) -> None:
+    stopping = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stopping.set)
+    place = archive_of(settings)
+    async with AsyncExitStack() as stack:
+        await asyncio.to_thread(place.check)
+        metrics = ArchiveMetrics(process_registry())
+        reader = LogReader(Link.of(settings.kafka), client_id="headrace-archive-reader")
+        stack.push_async_callback(reader.stop)
+        profile = (await profile_of(settings.kafka.profile, reader)).with_(
+            session_timeout_ms=settings.kafka.session_timeout_ms
+        )
+        topics = topics_of(settings)
+        await _check(reader, profile, settings, topics)
+        facts = await reader.topics(topics)
+        pool = ThreadPoolExecutor(THREADS, thread_name_prefix="archive")
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        files = Files(place, pool, metrics, _vector(settings))
+        serve_metrics(settings.metrics, metrics.registry, stack)
+        consumer = _consumer(settings, profile)
+        limits = Limits(settings.archive.file_mb * MB, settings.archive.file_s)
+        archiver: Archiver
+        means = Means(files, reader, limits, skip_lost, lambda tp, offset: archiver.committed(tp, offset))
+        bounds = Bounds(settings.archive.held_mb * MB, profile.session_timeout_ms / 1000)
+        archiver = Archiver(consumer, facts, means, bounds, metrics)
+        await consumer.start()
+        stack.push_async_callback(consumer.stop)
+        keep = Upkeep(
+            files,
+            lambda: {(tp.topic, tp.partition) for tp in list(archiver.parts)},
+            settings.archive.compact_mb * MB,
+            settings.archive.keep_days,
+        )
+        log.info("the archive starts", extra={"at": place.shown, "profile": profile.name, "topics": ",".join(topics)})
+        await _until_first(
+            archiver.run(stopping),
+            watch_topics(reader, facts, place.shown),
+            archiver.watch_lag(),
+            keep.watch(settings.archive.upkeep_s),
+        )
+
+
+async def _until_first(*works: Coroutine[Any, Any, None]) -> None:
+    """Until one of them ends; raises what it ended by."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _check(reader: LogReader, profile: Profile, settings: Settings, topics: Sequence[str]) -> None:
+    """Raises Stop for what would leave the process alive and idle."""
+    facts = await topics_there(reader, set(topics))
+    if lacking := sorted(set(topics) - facts.keys()):
+        raise missing(lacking)
+    if refused := sorted(name for name, fact in facts.items() if not fact.permits(Operation.READ)):
+        raise Stop(forbidden(f"read topic {', '.join(refused)}"))
+    if profile.checks_session and not await reader.joinable(settings.archive.group):
+        raise Stop(forbidden(f"read group {settings.archive.group}, HEADRACE_ARCHIVE__GROUP"))
+
+
+def _vector(settings: Settings) -> dict[str, tuple[str, ...]]:
+    vector = definitions_of(settings).vector
+    return {vector.hash: vector.names}
+
+
+def _consumer(settings: Settings, profile: Profile) -> AIOKafkaConsumer:
+    return AIOKafkaConsumer(
+        **Link.of(settings.kafka).client(),
+        client_id="headrace-archive",
+        group_id=settings.archive.group,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed" if profile.transactions else "read_uncommitted",
+        session_timeout_ms=profile.session_timeout_ms,
+        heartbeat_interval_ms=profile.heartbeat_ms,
+        rebalance_timeout_ms=profile.rebalance_timeout_ms,
+        request_timeout_ms=settings.kafka.request_timeout_ms,
+        fetch_max_wait_ms=min(FETCH_WAIT_MS, 20) if profile.name == "embedded" else FETCH_WAIT_MS,
+        max_partition_fetch_bytes=settings.kafka.fetch_partition_bytes,
+    )
