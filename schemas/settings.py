@@ -30,7 +30,8 @@ from schemas.money import DEFAULT_BASE, DEFAULT_RATES, RateError, Rates
 PREFIX = "HEADRACE_"
 HOUR_MS = 3_600_000
 KAFKA_MIN_SESSION_MS = 6_000  # Apache Kafka's group.min.session.timeout.ms
-NOT_SETTINGS = frozenset({"HEADRACE_REQUIRE", "HEADRACE_CHAOS_MUTATE"})  # for tests and chaos
+# For tests, chaos and parity.
+NOT_SETTINGS = frozenset({"HEADRACE_REQUIRE", "HEADRACE_CHAOS_MUTATE", "HEADRACE_PARITY_PLANT"})
 
 
 class BadSettingsError(ValueError):

@@ -33,6 +33,7 @@ from streams.loops import new_event_loop
 from streams.metering import Meter, MeteredSink, watch_lag
 from streams.metrics import Metrics, process_registry
 from streams.outputs import RangeOutputs, Writer
+from streams.parity.plants import PLANT, planted
 from streams.protocol.driver import Driver, Pace
 from streams.protocol.ports import SinkDown, Stop, StoreDown, Tp
 from streams.protocol.safety import MUTATIONS, SAFE, Safety
@@ -178,7 +179,7 @@ async def _unless(stopping: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | 
 
 async def _make(settings: Settings, slot: int | None, stack: AsyncExitStack) -> tuple[App, PartitionTasks, list[Watch]]:
     """Everything a worker is made of, checked; what must be closed again is on the stack."""
-    definitions = definitions_of(settings)
+    definitions = planted(definitions_of(settings), os.environ.get(PLANT, ""))
     metrics = Metrics(process_registry())
     own = _configuration(settings, definitions, metrics)
     link = Link.of(settings.kafka)

@@ -64,7 +64,7 @@ def command(
     faults = shuffled(kills, [Kind(name) for name in also], seed)
     plan = Plan(orders, workers, seed, faults, delivery, mutate or "", rollback_orders=max(100, orders // 5))
     with ended_by_signals(), Children(keep) as children:
-        site = build_site(children, kafka=_cache() if kafka else None)
+        site = build_site(children, kafka=cache() if kafka else None)
         report = asyncio.run(run(plan, site, shop_events(orders, seed), lambda line: click.echo(line, err=True)))
         click.echo(json.dumps(report.as_dict()) if as_json else "\n".join(report.lines()))
         return 1 if report.problems else 2 if report.void else 0
@@ -87,6 +87,6 @@ def shop_events(orders: int, seed: int) -> Events:
     return Events(records(), start_ms)
 
 
-def _cache() -> Path:
+def cache() -> Path:
     """Where the jars of Apache Kafka are kept between runs."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headrace" / "kafka"
