@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from streams.together import Together
+from streams.together import TURNS, Together
 
 
 class Squares:
@@ -30,6 +30,18 @@ async def test_calls_of_one_moment_are_one_call_and_each_gets_its_own_answers() 
     assert squares.asked == [[1, 2, 3]]
 
 
+async def test_calls_of_one_fetch_are_one_call_though_they_come_one_after_the_other() -> None:
+    squares = Squares()
+
+    async def later(turns: int) -> Sequence[int]:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return await squares.joined([turns])
+
+    assert await asyncio.gather(*map(later, range(4))) == [[0], [1], [4], [9]]
+    assert squares.asked == [[0, 1, 2, 3]]
+
+
 async def test_calls_of_different_moments_are_calls_of_their_own() -> None:
     squares = Squares()
     assert await squares.joined([1]) == [1]
@@ -44,7 +56,7 @@ async def test_a_failure_is_raised_in_all_that_were_joined_and_the_next_call_is_
     assert await squares.joined([2]) == [4]
 
 
-@pytest.mark.parametrize("moments", [0, 1, 2])
+@pytest.mark.parametrize("moments", [0, 1, 2, TURNS, TURNS + 1, TURNS + 2])
 async def test_who_is_cancelled_takes_nothing_from_the_others(moments: int) -> None:
     squares = Squares()
     gone, stays = asyncio.ensure_future(squares.joined([1, 2])), asyncio.ensure_future(squares.joined([3]))
