@@ -40,6 +40,9 @@ class KafkaSink:
         self._log = log
         self._group = group
         self._publisher = Publisher(link, profile)
+        self._rows = Publisher(
+            link, profile
+        )  # a producer sends one request at a time: no row waits for outputs
         self._transactions = Transactions(link, profile, log, group)
         self._applied = AppliedLog(log, inputs, applied)
         self._exactly_once = exactly_once
@@ -61,7 +64,7 @@ class KafkaSink:
         return await self._applied.rows(tp, first, last)
 
     async def row(self, row: Row) -> None:
-        await self._publisher.send([self._applied.output(row)])
+        await self._rows.send([self._applied.output(row)])
 
     async def publish(self, tp: Tp, outputs: Sequence[Output]) -> None:  # noqa: ARG002 - one producer for all
         await self._publisher.send(outputs)
@@ -77,4 +80,5 @@ class KafkaSink:
 
     async def stop(self) -> None:
         await self._transactions.stop()
+        await self._rows.stop()
         await self._publisher.stop()
