@@ -10,7 +10,7 @@ from archive.cover import Cover, Gap, Piece
 from archive.names import DAY_MS, date_of
 from archive.parquet import opened
 from archive.places import Place
-from archive.reader import ALWAYS, AT_ONCE, Between, covers, files, source
+from archive.reader import ALWAYS, AT_ONCE, Between, covers, files
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def _rows(place: Place, piece: Piece) -> int:
     path = piece.file.span.path
     try:
         with place.open(path, footer=True) as raw:
-            file = opened(source(raw), path)
+            file = opened(raw, path)
             if piece.first == piece.file.first:
                 return int(file.metadata.num_rows)
             return sum(len(cut(batch, piece.first, piece.last)) for batch in file.iter_batches(columns=[OFFSET]))

@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -26,6 +26,9 @@ from archive.errors import ArchiveDown, ArchiveError
 from archive.names import SUFFIX, File, parse
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from obstore import ReadableFile
     from obstore.store import S3Store
 
 OPTIONS: Final = ("endpoint_override", "region", "scheme")
@@ -252,7 +255,7 @@ class Bucket:
 
         with self._down():
             if footer:
-                return obstore.open_reader(self.store, path, buffer_size=FOOTER_BYTES)
+                return _Ranges(obstore.open_reader(self.store, path, buffer_size=FOOTER_BYTES), self._down)
             return io.BytesIO(self.store.get(path).bytes().to_bytes())
 
     def remove(self, path: str) -> None:
@@ -272,6 +275,31 @@ class Bucket:
             raise
         except (BaseError, OSError) as error:
             raise ArchiveDown(f"{self.shown}: {_said(error)}") from error
+
+
+class _Ranges(io.RawIOBase):
+    """A file of a bucket, read by ranges as they are asked for."""
+
+    def __init__(self, reader: ReadableFile, down: Callable[[], AbstractContextManager[None]]) -> None:
+        self._reader, self._down = reader, down
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._reader.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._reader.tell()
+
+    def readinto(self, into: Any) -> int:
+        with self._down():
+            content = self._reader.read(len(into)).to_bytes()
+        into[: len(content)] = content
+        return len(content)
 
 
 def _said(error: BaseException) -> str:

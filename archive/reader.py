@@ -101,14 +101,9 @@ def footer(place: Place, file: File) -> About | None:
     """What a file says of itself; None where it is gone."""
     try:
         with place.open(file.span.path, footer=True) as raw:
-            return about(opened(source(raw), file.span.path), file.span.path)
+            return about(opened(raw, file.span.path), file.span.path)
     except FileNotFoundError:
         return None
-
-
-def source(raw: Any) -> Any:
-    """What pyarrow can read from."""
-    return raw if hasattr(raw, "readable") else pa.PythonFile(raw, mode="r")
 
 
 def scan(

@@ -13,6 +13,7 @@ from streams.embedded.broker import Broker
 from streams.embedded.processes import Children
 from streams.embedded.store import Store
 from tests.support.kafka import Kafka, start_kafka
+from tests.support.s3 import S3, start_s3
 from tests.support.tansu import start_tansu
 from tests.support.valkey import ValkeyCluster, start_valkey, start_valkey_cluster
 
@@ -56,6 +57,13 @@ def valkey() -> Iterator[Store]:
     """One store: `url`, `port`, `child.kill()`, `child.stop()`, `child.cont()`, `start_again()`."""
     with Children() as own:
         yield start_valkey(own)
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """An S3 server: `url`, `credentials`, `restart()`, `child.stop()`."""
+    with Children() as own:
+        yield start_s3(own)
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,14 @@ import asyncio
 import json
 import random
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from archive.reader import files
 from tests.support.archive import TOPICS, all_archived, archived, decided, in_log, start_archive
 from tests.support.events import event, order, orders
+from tests.support.s3 import S3
 from tests.support.worker import Stream, delete_topics, make_topics, until
 
 
@@ -114,6 +116,31 @@ async def test_a_place_that_is_away_stops_the_reading_and_nothing_is_lost(
     (tmp_path / "away").rename(place / "orders")
     await all_archived(stream, place, archive)
     await assert_archived(stream, place)
+
+
+async def test_on_s3_killed_and_without_its_server_it_writes_each_record_once(
+    embedded_stream: Stream, s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream, url = embedded_stream, s3.url.replace("/history", f"/{uuid4().hex}")
+    for name, value in s3.credentials.items():
+        monkeypatch.setenv(name, value)
+    archive = start_archive(stream, url, ARCHIVE__FILE_S="0.1")
+    for n in range(3):
+        await stream.send(*orders(100, name=f"n{n}-"))
+        await asyncio.sleep(2.0)
+        archive.kill()
+        archive = start_archive(stream, url, ARCHIVE__FILE_S="0.1")
+    await all_archived(stream, url, archive)
+    s3.child.kill()
+    await stream.send(*orders(100, name="meanwhile-"))
+    await until(lambda: archive.metric("headrace_archive_errors_total") > 0, 30.0, lambda: archive.said)
+    await asyncio.to_thread(s3.restart)
+    await all_archived(stream, url, archive)
+    await assert_archived(stream, url)
+    code, output, errors = await stream.command("archive", "compact", ARCHIVE__URL=url)
+    assert (code, "files merged into" in output) == (0, True), errors
+    await assert_archived(stream, url)
+    assert not [secret for secret in s3.credentials.values() if secret in archive.said]
 
 
 async def test_without_a_place_it_says_which_variable(embedded_stream: Stream) -> None:

@@ -70,6 +70,6 @@ async def all_archived(stream: Stream, url: str | Path, process: Worker, within_
 
 def process_rows(url: str | Path) -> dict[str, int]:
     """Records by topic, as readers see them; none where the process has not made its folder yet."""
-    if not Path(url).is_dir():
+    if not str(url).startswith("s3:") and not Path(url).is_dir():
         return {}
     return {topic: len(archived(url, topic)) for topic in TOPICS}

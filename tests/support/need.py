@@ -1,7 +1,7 @@
 """What a suite needs of the machine: it is skipped with the reason where that is absent, and fails where it is
 required.
 
-`HEADRACE_REQUIRE=java,node,promtool` names what must be there, as `.ci/run` does: a suite that skips in CI checks
+`HEADRACE_REQUIRE=java,node,promtool,go` names what must be there, as `.ci/run` does: a suite that skips in CI checks
 nothing.
 """
 
@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import pytest
 
-PROGRAMS = {"java": ("java",), "node": ("node",), "promtool": ("promtool",)}
+PROGRAMS = {"java": ("java",), "node": ("node",), "promtool": ("promtool",), "go": ("go",)}
 REQUIRE = "HEADRACE_REQUIRE"
 
 
