@@ -17,6 +17,7 @@ from typing import Any
 
 from features.columns import Columns, Floats, Ints
 from features.group import Group
+from features.join import Join, Meeting
 from features.vector import Floats2d, Vector
 from schemas.decode import Decoded
 
@@ -58,6 +59,8 @@ class Flow:
     scored: bool
     outputs: Callable[[Scored], Sequence[Outputs]] | None = None  # None: the shop's decisions
     writes: tuple[str, ...] = ()  # the topics of `outputs`: created with ours and looked for at the start
+    join: Join | None = None  # with other flows, in bags of their own (features/join.py)
+    ours: bool = False  # workers write the topic: an event is judged by its id alone, neither by time nor by content
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,12 @@ class Definitions:
     def groups(self) -> tuple[Group, ...]:
         """Every group once, in order of first appearance."""
         return tuple({group.name: group for flow in self.flows for group in flow.groups}.values())
+
+    @cached_property
+    def meetings(self) -> tuple[Meeting, ...]:
+        """Every kind of bag in which flows meet, once."""
+        joins = [flow.join for flow in self.flows if flow.join is not None]
+        return tuple({join.meeting.name: join.meeting for join in joins}.values())
 
     @cached_property
     def longest_ms(self) -> int:
@@ -133,6 +142,7 @@ def _check(definitions: Definitions) -> None:
                 f'definitions: flow {flow.topic!r}: writes={flow.writes!r}: want a tuple, writes=("{flow.writes}",)'
             )
     known: dict[str, Group] = {}
+    _check_joins(definitions)
     for flow in definitions.flows:
         for group in flow.groups:
             if known.setdefault(group.name, group) != group:
@@ -148,6 +158,20 @@ def _check(definitions: Definitions) -> None:
             )
     for flow in [flow for flow in definitions.flows if flow.scored]:
         _check_reads(flow, definitions.vector, "vector")
+
+
+def _check_joins(definitions: Definitions) -> None:
+    met: dict[str, Meeting] = {}
+    names = {group.name for group in definitions.groups}
+    for flow in definitions.flows:
+        if flow.join is None:
+            continue
+        meeting = flow.join.meeting
+        if met.setdefault(meeting.name, meeting) != meeting or meeting.name in names:
+            raise DefinitionsError(
+                f"definitions: flow {flow.topic!r} joins in {meeting.name!r}, which is the name of "
+                "another meeting or of a group: rename one"
+            )
 
 
 def _check_reads(flow: Flow, vector: Vector, what: str) -> None:

@@ -18,6 +18,8 @@ import numpy as np
 from features.columns import Columns, Floats, Ints
 from features.definitions import Definitions, Flow
 from features.group import ABSENT, HOUR_MS, Extra, Group, Window
+from features.join import Join
+from features.orders import OF_LABELS, OF_ORDERS, OF_OUTCOMES, outcome_columns
 from features.vector import Floats2d, Vector
 from features.words import in_words
 from schemas import events as shapes
@@ -100,12 +102,15 @@ def shop_definitions(rates: Rates | None = None) -> Definitions:
     """What a worker runs for the shop; amounts are summed in the base currency of `rates` (None: the default table)."""
     rates = rates or Rates()
     scale = float(10 ** exponent(rates.base))
-    orders = _flow("orders", rates, partial(_order_columns, rates), (*ORDER_GROUPS, SESSION), scored=True)
+    orders = _flow(
+        "orders", rates, partial(_order_columns, rates), (*ORDER_GROUPS, SESSION), scored=True, join=OF_ORDERS
+    )
     clicks = _flow("clickstream", rates, _click_columns, (SESSION,))
     carts = _flow("cart", rates, partial(_cart_columns, rates), (SESSION,))
-    labels = _flow("labels", rates, _label_columns, ())
+    labels = _flow("labels", rates, _label_columns, (), join=OF_LABELS)
+    outcomes = _flow("outcomes", rates, outcome_columns, (), join=OF_OUTCOMES, ours=True)
     return Definitions(
-        flows=(orders, clicks, carts, labels),
+        flows=(orders, clicks, carts, labels, outcomes),
         vector=order_vector(scale),
         session=Vector(SESSION_NAMES, (SESSION,), partial(_session_values, scale)),
         constants={"rates": rates.fingerprint()},
@@ -126,9 +131,11 @@ def _flow(
     groups: tuple[Group, ...],
     *,
     scored: bool = False,
+    join: Join | None = None,
+    ours: bool = False,
 ) -> Flow:
     decode = partial(decode_batch, topic, currencies=rates.currencies)
-    return Flow(topic, decode, _event_ids, columns, groups, scored)
+    return Flow(topic, decode, _event_ids, columns, groups, scored, join=join, ours=ours)
 
 
 def _event_ids(events: Sequence[Any]) -> list[str]:
@@ -145,6 +152,7 @@ def _order_columns(rates: Rates, orders: Sequence[Any], at_ms: Ints) -> Columns:
         "ip": [order.ip for order in orders],
         "merchant": [order.merchant_id for order in orders],
         "session": [order.session_id for order in orders],
+        "order": [order.order_id for order in orders],
         "product": [order.items[0].item_id for order in orders],
     }
     numbers = {
@@ -180,9 +188,10 @@ def _cart_value(cart: shapes.Cart) -> float:
 
 
 def _label_columns(labels: Sequence[Any], at_ms: Ints) -> Columns:
-    """Labels are added to no group: they are for learning."""
+    """Labels are added to no group: they wait for their orders (features/orders.py)."""
     nothing = np.zeros(len(labels), np.int64)
-    return Columns(len(labels), at_ms, nothing, nothing, {"user": _users(labels)}, {}, labels)
+    ids: dict[str, Sequence[str | None]] = {"user": _users(labels), "order": [label.order_id for label in labels]}
+    return Columns(len(labels), at_ms, nothing, nothing, ids, {}, labels)
 
 
 def _session_ids(events: Sequence[Any]) -> dict[str, Sequence[str | None]]:

@@ -25,6 +25,7 @@ from msgspec import Struct
 from schemas import events as shapes
 from schemas.events import Event, Label
 from schemas.money import DEFAULT_RATES
+from schemas.outcomes import Outcome
 from schemas.places import at_byte, cannot_be_deep, deeper_than
 from schemas.timestamps import epoch_ms
 from schemas.topics import MAX_RECORD_BYTES
@@ -268,4 +269,5 @@ _CODECS: Final = {
     "clickstream": _codec(shapes.Clickstream),
     "cart": _codec(shapes.Carts),
     "labels": _codec(shapes.Labels),
+    "outcomes": _codec(Outcome),
 }

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from schemas import decisions, events
+from schemas import decisions, events, outcomes
 from schemas.events import Label
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -23,6 +23,7 @@ _TITLES: dict[str, tuple[Any, str]] = {
     "clickstream": (events.Clickstream, "A record of topic `clickstream`"),
     "cart": (events.Carts, "A record of topic `cart`"),
     "labels": (events.Labels, "A record of topic `labels`"),
+    "outcomes": (outcomes.Outcome, "A record of topic `outcomes`"),
     "fraud": (decisions.Decision, "A record of topic `fraud`"),
     "decisions": (decisions.DecisionLog, "A record of topic `decisions`"),
     "anomalies": (decisions.Anomaly, "A record of topic `anomalies`"),

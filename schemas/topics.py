@@ -85,10 +85,25 @@ _INPUT_TOPICS = (
     _input("clickstream", 90, "What visitors look at: pages, products, searches, logins."),
     _input("cart", 90, "Carts and checkouts: add, remove, update, begin checkout, payment declined."),
     _input("labels", 400, "What became of orders: chargebacks, outcomes of reviews, refunds, cancellations."),
+    Topic(
+        "outcomes",
+        "user_id, else visitor_id",
+        None,
+        400 * DAY_MS,
+        "delete",
+        INPUT_MESSAGE_BYTES,
+        "headrace worker",
+        ("headrace worker", "headrace audit", "headrace state rebuild", ARCHIVE),
+        "What became of orders, with the orders' own ids: a label and its order, once both are there. Workers read it "
+        "back.",
+    ),
 )
 
 INPUTS: tuple[str, ...] = tuple(topic.name for topic in _INPUT_TOPICS)
 """The topics that workers consume, in registry order. `applied` depends on this order: append, never insert."""
+
+WRITTEN_INPUTS: tuple[str, ...] = tuple(topic.name for topic in _INPUT_TOPICS if topic.writer == "headrace worker")
+"""Those of them that workers write themselves: nobody else does."""
 
 _OUTPUT_TOPICS = (
     _output(

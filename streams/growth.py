@@ -14,7 +14,7 @@ The price: range sizes, and with them throughput, depend on the largest bag.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -139,12 +139,12 @@ class Growth:
         """What this worker knows of a shard's stamps."""
         return self._stamps.on(shard)
 
-    def fold_below(self, group: Group, bag: bytes, shard: int, known: Known) -> int:
-        """The first stamp of the bag that may still be asked for."""
+    def fold_below(self, stamps: Iterable[int], shard: int, known: Known) -> int:
+        """The first stamp of a bag that may still be asked for; `stamps` in the order in which they were appended."""
         own = self._now[shard]
         before, lately = self._before[shard], own - QUIET_US
-        for stamp in dict.fromkeys(stamps_of(group, bag).tolist()):
+        for stamp in dict.fromkeys(stamps):
             open_ = stamp in known.last or (stamp >= before and stamp not in known.superseded)
             if open_ and stamp >= lately:
-                return int(stamp)
+                return stamp
         return own

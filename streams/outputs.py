@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from features.columns import Columns, Ints
 from features.definitions import Outputs, Scored
+from features.join import Made
 from models.decide import Decided, Unusual, unusual_sessions
 from schemas.deadletters import headers_of
 from schemas.decisions import (
@@ -41,6 +42,7 @@ from streams.transport.records import Record
 
 Floats2d = npt.NDArray[np.float64]
 REMEMBERED_SESSIONS = 100_000
+ALWAYS = 2**63 - 1  # as the offset of a record: exactly-once never takes it for one that was committed long ago
 OF_VERDICT = {
     Verdict.CONFLICT: Fault(DeadReason.CONFLICTING_ID, "$.event_id", "another record of this id had another payload"),
     Verdict.TOO_LATE: Fault(DeadReason.TOO_LATE, "$.event_time", "older than the longest window beside its record"),
@@ -59,6 +61,7 @@ class RangeOutputs:
     actions: Counter[str] = field(default_factory=Counter)
     dead: Counter[str] = field(default_factory=Counter)
     decided: int = 0
+    joined: Counter[str] = field(default_factory=Counter)  # of the records that meet others, by `found`
     late: int = 0  # fresh events that came over a minute behind their record's timestamp
     recovered: bool = False
 
@@ -220,6 +223,10 @@ class Writer:
                     strict=True,
                 )
             ]
+
+    def joined(self, out: RangeOutputs, topic: str, made: Sequence[Made]) -> None:
+        """What followed where flows meet. A range that is done again may say it, whatever was committed before."""
+        out.records += [Output(topic, one.key, one.value, (), ALWAYS) for one in made]
 
     def dead_letters(
         self, out: RangeOutputs, records: Sequence[Record], decoded: Decoded, exceptions: Exceptions

@@ -44,8 +44,12 @@ def constants_of(settings: Settings, definitions: Definitions) -> dict[str, str]
 
 
 def ttls_of(definitions: Definitions) -> Mapping[str, int]:
-    """Physical life of a bag by group: its longest window and as much again, at most a week more."""
-    return {group.name: group.longest_ms + min(group.longest_ms, RETENTION_MS) for group in definitions.groups}
+    """Physical life of a bag by group: its longest window and as much again, at most a week more.
+
+    A bag in which flows meet has no window: its `keep_ms`.
+    """
+    lives = {group.name: group.longest_ms + min(group.longest_ms, RETENTION_MS) for group in definitions.groups}
+    return lives | {meeting.name: meeting.keep_ms for meeting in definitions.meetings}
 
 
 def _nobody(_: str) -> None:

@@ -21,6 +21,7 @@ import orjson
 from features.compact import canonical_each
 from features.definitions import Definitions, Flow
 from features.group import Group
+from features.join import Meeting, canonical
 from schemas.settings import Settings
 from streams.configuration import Configurations, from_files
 from streams.data.cluster import Cluster
@@ -57,13 +58,14 @@ async def dump(settings: Settings) -> AsyncIterator[bytes]:
 
 async def canonical_lines(store: ValkeyStore, definitions: Definitions) -> AsyncIterator[bytes]:
     """The same of a store that is open. Raises Stop for a bag of a group that the definitions do not have."""
-    groups = {group.name: group for group in definitions.groups}
+    groups: dict[str, Group | Meeting] = {group.name: group for group in definitions.groups}
+    groups |= {meeting.name: meeting for meeting in definitions.meetings}
     async for some in batches(store):
         for name, of_group in groupby(some, attrgetter("group")):
             yield _lines(_group(groups, name), list(of_group))
 
 
-def _group(groups: Mapping[str, Group], name: str) -> Group:
+def _group(groups: Mapping[str, Group | Meeting], name: str) -> Group | Meeting:
     if name not in groups:
         raise Stop(
             f"the store holds bags of group {name!r}, the definitions have {', '.join(groups)}: "
@@ -72,8 +74,11 @@ def _group(groups: Mapping[str, Group], name: str) -> Group:
     return groups[name]
 
 
-def _lines(group: Group, bags: Sequence[Bag]) -> bytes:
-    meanings = canonical_each(group, [bag.content for bag in bags])
+def _lines(group: Group | Meeting, bags: Sequence[Bag]) -> bytes:
+    if isinstance(group, Meeting):
+        meanings = [canonical(group, bag.content) for bag in bags]
+    else:
+        meanings = canonical_each(group, [bag.content for bag in bags])
     told = ({"entity": bag.entity, **meaning} for bag, meaning in zip(bags, meanings, strict=True))
     return b"".join(orjson.dumps(one, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE) for one in told)
 

@@ -1,15 +1,17 @@
 """The page to read first: who reads what, which state it touches, and what it writes.
 
-    topic         agent          bags it reads and adds to                        writes
-    ------------  -------------  -----------------------------------------------  ----------------------------------
-    orders        orders         user  card  device  ip  merchant  session        fraud  decisions  applied  orders.dlq
-    clickstream   clickstream    session                                          anomalies  applied  clickstream.dlq
-    cart          cart           session                                          anomalies  applied  cart.dlq
-    labels        labels         -                                                applied  labels.dlq
+  topic        agent        bags it reads and adds to                   writes
+  -----------  -----------  ------------------------------------------  --------------------------------------------
+  orders       orders       user card device ip merchant session order  fraud decisions outcomes applied orders.dlq
+  clickstream  clickstream  session                                     anomalies applied clickstream.dlq
+  cart         cart         session                                     anomalies applied cart.dlq
+  labels       labels       order                                       outcomes applied labels.dlq
+  outcomes     outcomes     order                                       outcomes applied outcomes.dlq
 
 Every agent does the same thing with its records: a partition's batches go to that partition's driver
 (protocol/driver.py), which agrees a range with the store, brings the bags back, lets the range's work (work.py) fold,
-score and encode, and publishes. What differs between topics is their flow (features/definitions.py), so a user's own
+score and encode, and publishes. Labels and orders meet in the bags of `order`, and what follows, topic `outcomes`, is
+read back (features/join.py). What differs between topics is their flow (features/definitions.py), so a user's own
 definitions file makes its own topology, and the table above is what the shop's definitions come to.
 """
 
@@ -46,10 +48,19 @@ class Consumer(Protocol):
 def agents_of(definitions: Definitions) -> tuple[Agent, ...]:
     """The rows of the table, by the definitions."""
     return tuple(
-        Agent(flow.topic, tuple(group.name for group in flow.groups), (*_outputs(flow, definitions), "applied", dlq))
+        Agent(flow.topic, _bags(flow), (*_outputs(flow, definitions), *_joined(flow), "applied", dlq))
         for flow in definitions.flows
         for dlq in [dead_letters_of(flow.topic)]
     )
+
+
+def _bags(flow: Flow) -> tuple[str, ...]:
+    met = () if flow.join is None else (flow.join.meeting.name,)
+    return (*(group.name for group in flow.groups), *met)
+
+
+def _joined(flow: Flow) -> tuple[str, ...]:
+    return () if flow.join is None else (flow.join.meeting.topic,)
 
 
 def _outputs(flow: Flow, definitions: Definitions) -> tuple[str, ...]:
@@ -61,7 +72,8 @@ def _outputs(flow: Flow, definitions: Definitions) -> tuple[str, ...]:
 
 def outputs_of(definitions: Definitions) -> tuple[str, ...]:
     """The topics that the flows write beside `applied` and dead letters."""
-    return tuple(dict.fromkeys(topic for flow in definitions.flows for topic in _outputs(flow, definitions)))
+    flows = definitions.flows
+    return tuple(dict.fromkeys(topic for flow in flows for topic in (*_outputs(flow, definitions), *_joined(flow))))
 
 
 def topics_of(definitions: Definitions) -> tuple[str, ...]:

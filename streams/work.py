@@ -19,18 +19,21 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
+from features.bag import stamps_of
 from features.columns import Columns, Floats, Ints
 from features.compact import compact_kin, over_cap
 from features.definitions import Definitions, Flow, Scored
 from features.entry import ENTRY_BYTES, Own, own_of
 from features.fold import Floats2d, Lot, fold_each
 from features.group import Group
+from features.join import Join, Made, added, compacted, news
+from features.join import stamps_of as chunks_of
 from features.kin import Kin, alike
 from features.payload import payloads
 from schemas.decode import Decoded
 from schemas.ids import hashes64, payload_hashes
 from streams.configuration import Configuration, Configurations
-from streams.growth import NOTHING, Growth, largest_of
+from streams.growth import NOTHING, Growth, Known, largest_of
 from streams.outputs import RangeOutputs, Writer
 from streams.protocol.ports import Batch, Exceptions, Facts, Open, ShardBags, ShardCall, Swap, Tp
 from streams.stores.keys import Part, Spread, bag_key, spread
@@ -51,6 +54,27 @@ class Touched:
 
 
 @dataclass(frozen=True, slots=True)
+class Joined:
+    """The bags in which a range's events meet those of other flows: the entities, and the records of each."""
+
+    join: Join
+    entities: list[str]
+    records: list[list[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """One of these bags as it was found."""
+
+    entity: str
+    records: list[bytes]  # the range's own
+    shard: int
+    bag: bytes | None
+    number: int
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A range once its verdicts are known: the fresh events in columns, and the bags they touch."""
 
@@ -59,7 +83,8 @@ class Plan:
     offset: Ints  # (n,)
     columns: Columns
     touched: tuple[Touched, ...]
-    spread: Spread
+    joined: Joined | None
+    spread: Spread  # of the groups in their order, then of what is joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +142,7 @@ class RangeWork:
         session = definitions.session
         reads_sessions = session is not None and set(session.groups) <= set(flow.groups)
         self.session = session if reads_sessions and not flow.scored else None
+        self.joins = flow.join is not None
         self.growth = growth
         self.fold = fold or shared_fold()
 
@@ -140,6 +166,10 @@ class RangeWork:
         good = decoded.events if not decoded.faults else [event for event in decoded.events if event is not None]
         event_id = np.zeros(n, np.uint64)
         event_id[~dead] = hashes64(self.flow.identify(good))
+        if self.flow.ours:
+            return Facts(
+                prepared.offset, prepared.record_ms, prepared.record_ms, event_id, np.zeros(n, np.uint32), dead
+            )
         payload = payload_hashes(value or b"" for value in prepared.values)
         return Facts(prepared.offset, prepared.record_ms, decoded.at_ms, event_id, payload, dead)
 
@@ -160,7 +190,8 @@ class RangeWork:
         """Folds, scores by the range's own configuration, and writes what the range publishes."""
         plan = self._plan(prepared, range_.exceptions, range_.first)
         outputs = RangeOutputs(prepared.record_ms[plan.fresh])
-        outputs.late = int((outputs.record_ms - plan.columns.at_ms > LATE_MS).sum())
+        if not self.flow.ours:
+            outputs.late = int((outputs.record_ms - plan.columns.at_ms > LATE_MS).sum())
         self.writer.dead_letters(outputs, prepared.batch.records, prepared.decoded, range_.exceptions)
         if plan.columns.n and (self.flow.scored or self.session):
             started = perf_counter()
@@ -169,7 +200,34 @@ class RangeWork:
             self._write(outputs, prepared, plan, folded, self.configurations[range_.config], recovered)
             prepared.stages["fold"] = folded_at - started
             prepared.stages["score"] = perf_counter() - folded_at
+        if plan.joined is not None:
+            self._meet(outputs, plan.joined.join, _met(plan, plan.joined, bags))
         return outputs
+
+    def again(
+        self, prepared: Prepared, exceptions: Exceptions, first: int, bags: Sequence[ShardBags]
+    ) -> RangeOutputs | None:
+        """What follows where flows meet from the bags as they are now; None where nothing does.
+
+        Of shards that were not asked `bags` holds None for each bag.
+        """
+        plan = self._plan(prepared, exceptions, first)
+        outputs = RangeOutputs(prepared.record_ms[plan.fresh])
+        if plan.joined is not None:
+            found = [met for met in _met(plan, plan.joined, bags) if met.bag is not None]
+            self._meet(outputs, plan.joined.join, found)
+        return outputs if outputs.records else None
+
+    def _meet(self, outputs: RangeOutputs, join: Join, found: Sequence[Met]) -> None:
+        """Publishes what follows from each bag. One that only this range's single record is in asks for nothing."""
+        made: list[Made] = []
+        for met in found:
+            if met.bag is not None or len(met.records) > 1:
+                number, whole = met.number, met.whole
+                made += news(join.meeting, met.entity, met.bag, number, met.records, whole=whole)
+        alone = sum([met.bag is None for met in found])
+        outputs.joined.update({"nothing": alone, "others": len(found) - alone})
+        self.writer.joined(outputs, join.meeting.topic, made)
 
     def compact(self, prepared: Prepared, bags: Sequence[ShardBags]) -> Sequence[Swap]:
         """Replacements for the bags of the range that have grown over their cap (growth.py says up to where)."""
@@ -177,7 +235,9 @@ class RangeWork:
         if plan is None or growth is None:
             return ()
         started = perf_counter()
-        found, owners = plan.spread.gather([shard.bags for shard in bags]), plan.spread.owners()
+        groups = len(plan.touched)
+        found = plan.spread.gather([shard.bags for shard in bags])[:groups]
+        owners = plan.spread.owners()[:groups]
         largest = max(
             (largest_of(t.group, blobs) for t, blobs in zip(plan.touched, found, strict=True)), default=NOTHING
         )
@@ -187,14 +247,16 @@ class RangeWork:
             known = cache(growth.known)
             full = [
                 [
-                    _Full(t.group, t.entities[place], blob, growth.fold_below(t.group, blob, shard, known(shard)))
+                    _Full(t.group, t.entities[place], blob, growth.fold_below(stamps, shard, known(shard)))
                     for place in over_cap(t.group, blobs).tolist()
                     for shard, blob in [(shards[place], blobs[place] or b"")]
+                    for stamps in [stamps_of(t.group, blob).tolist()]
                 ]
                 for t, blobs, shards in zip(plan.touched, found, owners, strict=True)
             ]
             for places in alike([t.group for t in plan.touched]):
                 swaps += self._swaps([full[place] for place in places if full[place]])
+            swaps += self._joined_swaps(plan, bags, growth, known)
         prepared.stages["compact"] = perf_counter() - started
         return swaps
 
@@ -210,6 +272,23 @@ class RangeWork:
             if made is not None:
                 shard, key = bag_key(bag.group.name, bag.entity, self.shards)
                 swaps.append(Swap(shard, key, made.prefix, made.replacement, made.newest))
+        return swaps
+
+    def _joined_swaps(
+        self, plan: Plan, bags: Sequence[ShardBags], growth: Growth, known: Callable[[int], Known]
+    ) -> list[Swap]:
+        """Of the bags in which flows meet: few ever grow, those of an id that stands for many things."""
+        joined, swaps = plan.joined, list[Swap]()
+        if joined is None:
+            return swaps
+        meeting = joined.join.meeting
+        for met in _met(plan, joined, bags):
+            if met.bag is None or len(met.bag) <= meeting.over:
+                continue
+            below = growth.fold_below(chunks_of(met.bag), met.shard, known(met.shard))
+            if made := compacted(meeting, met.bag, below):
+                shard, key = bag_key(meeting.name, met.entity, self.shards)
+                swaps.append(Swap(shard, key, *made))
         return swaps
 
     def _plan(self, prepared: Prepared, exceptions: Exceptions, since: int) -> Plan:
@@ -234,15 +313,19 @@ class RangeWork:
             Part(t.group.name, ENTRY_BYTES, t.entities, payloads(t.group, t.own, len(t.entities), start))
             for t in touched
         ]
-        return Plan(exceptions, fresh, offset, columns, touched, spread(parts, self.shards))
+        joined = None
+        if (join := self.flow.join) is not None:
+            entities, records, new = added(join, columns, start)
+            joined = Joined(join, entities, records)
+            parts.append(Part(join.meeting.name, None, entities, new))
+        return Plan(exceptions, fresh, offset, columns, touched, joined, spread(parts, self.shards))
 
     async def _fold(self, plan: Plan, bags: Sequence[ShardBags]) -> dict[str, npt.NDArray[np.float64]]:
         """Each group's columns (n, d), by its name."""
         number = np.array([shard.number for shard in bags], np.uint64)
-        found, owners = (
-            plan.spread.gather([_before(plan, bags, shard) for shard in range(len(bags))]),
-            plan.spread.owners(),
-        )
+        groups = len(plan.touched)
+        found = plan.spread.gather([_before(plan, bags, shard) for shard in range(len(bags))])[:groups]
+        owners = plan.spread.owners()[:groups]
         lots = [
             Lot(t.group, blobs, number[shards], t.own)
             for t, blobs, shards in zip(plan.touched, found, owners, strict=True)
@@ -277,6 +360,17 @@ class RangeWork:
             return self.definitions.score(rows)
         decided = configuration.decider.decide(rows)
         return np.zeros(len(rows)) if decided.score is None else decided.score
+
+
+def _met(plan: Plan, joined: Joined, bags: Sequence[ShardBags]) -> list[Met]:
+    """The bags in which the range meets other flows: the last part of what is spread."""
+    shards = plan.spread.owners()[-1]
+    return [
+        Met(entity, records, shard, bag, bags[shard].number, bags[shard].whole)
+        for entity, records, shard, bag in zip(
+            joined.entities, joined.records, shards, plan.spread.gather([of.bags for of in bags])[-1], strict=True
+        )
+    ]
 
 
 def _before(plan: Plan, bags: Sequence[ShardBags], shard: int) -> Sequence[bytes | None]:

@@ -14,4 +14,5 @@ async def take_apart(
     begun = await store.begin(tp, asked)
     if not (isinstance(begun, Open) and begun.mine):
         return begun, None
-    return begun, await store.apply(tp, asked.genesis, begun.first, begun.last, begun.token, calls)
+    bounds = (begun.first, begun.last)
+    return begun, await store.apply(tp, asked.genesis, *bounds, begun.token, calls, again=begun.recovered)

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from streams.protocol import stops
+from streams.protocol.again import look_again
 from streams.protocol.judge import Judge
 from streams.protocol.learn import Learned, learn
 from streams.protocol.observer import Observer, RangeDone, Silent, Stages
@@ -137,6 +138,7 @@ class Driver(Generic[R, P, O]):
         self._ahead: _Ahead[R, P] | None = None
         self._opened = False  # the sink
         self._failures = 0
+        self._again = False  # whether some shard may have been caught up and not been looked at since
         self._published = -1  # everything up to here is out, as far as this owner knows
         self._since = 0  # exactly-once: the committed offset
         self._tail = -1  # the largest offset known to have a row
@@ -187,6 +189,9 @@ class Driver(Generic[R, P, O]):
             await self._learn()
         elif self._learned.open is not None:
             await self._repeat(self._learned.open, self._learned.genesis)
+        elif self._again:
+            await look_again(self._shards, self._sink, self._since)
+            self._again = False
         else:
             await self._advance(self._learned)
 
@@ -208,6 +213,7 @@ class Driver(Generic[R, P, O]):
             self._published = learned.judged
             learned = Learned(learned.genesis, learned.judged, None, learned.tail, None)
         self._learned = learned
+        self._again = self._work.joins and self._safety.again
         if learned.open is None:
             self._source.done(learned.place - 1)
         self._observer.learned(self._tp, learned.place, repeat=learned.open is not None)
@@ -268,6 +274,7 @@ class Driver(Generic[R, P, O]):
             self._observer.dropped(self._tp, range_.first, range_.last)
             raise
         laps.lap("apply_s")
+        self._caught_up(taken.flag)
         recovered = range_.recovered or taken.flag or await self._differs(range_, taken)
         self._check_pulse()
         row = self._row(range_, taken, recovered)
@@ -298,7 +305,8 @@ class Driver(Generic[R, P, O]):
         if not isinstance(reply, Position) or reply.at != place:
             raise Lost
         behind: dict[int, int] = {}
-        for shard, standing in enumerate(await self._store.where(self._tp, closed=place)):
+        standings = await self._store.where(self._tp, closed=place)
+        for shard, standing in enumerate(standings):
             if standing is not None and standing.topic_id != self._tp.topic_id:
                 raise stops.rebind(self._tp, standing.topic_id)
             at = learned.genesis if standing is None else standing.position
@@ -309,6 +317,11 @@ class Driver(Generic[R, P, O]):
             await self._shards.catch_up(shard, learned.genesis, at, place - 1, self._token())
         if behind:
             self._observer.behind(self._tp, 0)
+        self._caught_up(bool(behind) or any(one is not None and one.again for one in standings))
+
+    def _caught_up(self, some: bool) -> None:
+        """Notes that a shard was caught up: where flows meet, what that changed is looked at before the next range."""
+        self._again |= some and self._work.joins and self._safety.again
 
     # ---- fetching ahead
 

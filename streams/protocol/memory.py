@@ -60,6 +60,7 @@ class Held:
     note: Note | None = None
     catchup: bool = False  # the last range was caught up; outlives a forgotten note
     before: tuple[str, int] | None = None
+    again: tuple[int, int] | None = None  # taken in silence, and not looked at since
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,11 +212,22 @@ class MemoryStore:
         calls: Sequence[ShardCall],
         *,
         catchup: bool = False,
+        again: bool = False,
     ) -> Sequence[ApplyReply]:
-        return [self.apply_one(tp, genesis, first, last, token, call, catchup=catchup) for call in calls]
+        args = (tp, genesis, first, last, token)
+        return [self.apply_one(*args, call, catchup=catchup, again=again) for call in calls]
 
     def apply_one(
-        self, tp: Tp, genesis: int, first: int, last: int, token: bytes, call: ShardCall, *, catchup: bool
+        self,
+        tp: Tp,
+        genesis: int,
+        first: int,
+        last: int,
+        token: bytes,
+        call: ShardCall,
+        *,
+        catchup: bool,
+        again: bool = False,
     ) -> ApplyReply:
         """One shard's atomic step."""
         shard, key = self._shards[call.shard], _key(tp)
@@ -230,7 +242,8 @@ class MemoryStore:
             self._append(shard, call, number)
             flag = catchup or held.catchup
             note = Note(first, last, number, token, flag, catchup, only_read)
-            shard.held[key] = replace(held, position=last + 1, note=note, catchup=catchup)
+            noted = (held.again[0] if held.again else first, last) if catchup or again else held.again
+            shard.held[key] = replace(held, position=last + 1, note=note, catchup=catchup, again=noted)
             return Applied(number, before, flag, repeat=False)
         if note is not None and (note.first, note.last) == (first, last):
             bags = [shard.bags.get(k) for k in call.keys]
@@ -261,7 +274,13 @@ class MemoryStore:
             return None
         if closed is not None and held.topic_id == tp.topic_id and held.note is not None and held.note.last < closed:
             shard.held[key] = replace(held, note=None)
-        return Standing(held.topic_id, held.genesis, held.position, held.before)
+        return Standing(held.topic_id, held.genesis, held.position, held.before, held.again)
+
+    async def looked(self, tp: Tp, shard: int, again: tuple[int, int]) -> None:
+        place, key = self._shards[shard], _key(tp)
+        held = place.held.get(key)
+        if held is not None and held.topic_id == tp.topic_id and held.again == again:
+            place.held[key] = replace(held, again=None)
 
     async def empty(self) -> bool:
         return not any(shard.held or shard.homes for shard in self._shards)

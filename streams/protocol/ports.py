@@ -176,6 +176,7 @@ class Standing:
     genesis: int
     position: int
     before: tuple[str, int] | None = None  # (topic id, position) of the topic that a rebase left behind
+    again: tuple[int, int] | None = None  # first and last offset of what was caught up and not looked at since
 
 
 class ShardCall(NamedTuple):
@@ -255,8 +256,13 @@ class Store(Protocol):
         calls: Sequence[ShardCall],
         *,
         catchup: bool = False,
+        again: bool = False,
     ) -> Sequence[ApplyReply]:
-        """One call per shard named, sent together; replies in the order of `calls`."""
+        """One call per shard named, sent together; replies in the order of `calls`.
+
+        `catchup`: in silence. `again`: maybe so, since decisions of the range may be out from an earlier life. A shard
+        that takes the range either way notes that it is to be looked at again.
+        """
         ...
 
     async def read(self, calls: Sequence[ShardCall]) -> Sequence[Sequence[bytes | None]]:
@@ -270,6 +276,10 @@ class Store(Protocol):
         nobody may ask for it again (who does is told At), and compaction need not wait for a partition gone quiet.
         What they keep of the note is its catch-up bit.
         """
+        ...
+
+    async def looked(self, tp: Tp, shard: int, again: tuple[int, int]) -> None:
+        """Takes the note of what was caught up away, if it is still this one."""
         ...
 
     async def empty(self) -> bool:
@@ -371,6 +381,18 @@ class Work(Protocol[R, P, O_co]):
         """Bags that have grown over their cap, folded into tiles."""
         ...
 
+    @property
+    def joins(self) -> bool:
+        """Whether ranges publish what follows from bags that other partitions add to as well (features/join.py)."""
+        ...
+
+    def again(self, prepared: P, exceptions: Exceptions, first: int, bags: Sequence[ShardBags]) -> O_co | None:
+        """What follows from those bags as they are now, for events that were taken in silence; None: nothing does.
+
+        `bags` has None for every bag of a shard that was not asked.
+        """
+        ...
+
 
 class Sink(Protocol[O_contra]):
     """Where outputs go. Raises `SinkDown` when the broker cannot be reached, `Fenced` when another owner took over."""
@@ -413,6 +435,13 @@ class Sink(Protocol[O_contra]):
         """Exactly-once: one transaction of the outputs of offsets >= `since`, the row, and the input offset.
 
         The offset is max(since, row.last + 1): after a rollback the range may lie below what was committed long ago.
+        """
+        ...
+
+    async def again(self, tp: Tp, outputs: O_contra, since: int) -> None:
+        """Outputs that belong to no range and are dropped by their ids where they are out already; awaited.
+
+        Exactly-once: in a transaction of their own, whose input offset is `since`, the one committed before.
         """
         ...
 

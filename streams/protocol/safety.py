@@ -15,6 +15,7 @@ class Safety:
     dedup: bool = True  # an id seen before is a duplicate; off: it is fresh
     stamps: bool = True  # entries stamped at or above the range's number are ignored; off: a repeat sees itself
     row_first: bool = True  # the row is acknowledged before the outputs are sent; off: after
+    again: bool = True  # where flows meet, what was caught up in silence is looked at again; off: never
 
 
 SAFE = Safety()

@@ -79,7 +79,7 @@ class Shards(Generic[R, P, O]):
     ) -> Taken:
         """Hands the open range to all shards, unless they have answered. Raises Lost where it is not open any more."""
         if replies is None:
-            replies = await self.store.apply(self.tp, genesis, range_.first, range_.last, range_.token, calls)
+            replies = await self._apply(range_, genesis, range_.first, calls)
         self.beat()
         if {type(reply) for reply in replies} <= {Applied}:
             return _in_peace(cast(Sequence[Applied], replies))
@@ -101,12 +101,12 @@ class Shards(Generic[R, P, O]):
             at = self._at(reply)
             if at <= range_.first:
                 await self.catch_up(call.shard, genesis, at, range_.first - 1, range_.token)
-                reply = await self._apply(range_, genesis, range_.first, call)
+                (reply,) = await self._apply(range_, genesis, range_.first, [call])
                 continue
             await self._still_open(range_, published)
             if at <= range_.last:
                 rest = self.work.calls(prepared, range_.exceptions, at)[call.shard]
-                reply = await self._apply(range_, genesis, at, rest)
+                (reply,) = await self._apply(range_, genesis, at, [rest])
                 if not isinstance(reply, Applied):
                     continue
                 number = reply.number
@@ -114,10 +114,12 @@ class Shards(Generic[R, P, O]):
             return _Answer(ShardBags(EVERY_STAMP, bags, whole=True), number, flag=True)
         return _answer(reply)
 
-    async def _apply(self, range_: Open, genesis: int, first: int, call: ShardCall) -> ApplyReply:
-        (reply,) = await self.store.apply(self.tp, genesis, first, range_.last, range_.token, [call])
+    async def _apply(self, range_: Open, genesis: int, first: int, calls: Sequence[ShardCall]) -> Sequence[ApplyReply]:
+        """Another owner may have published a range that is not ours, and close it while we have not."""
+        bounds, again = (first, range_.last), range_.recovered or not range_.mine
+        replies = await self.store.apply(self.tp, genesis, *bounds, range_.token, calls, again=again)
         self.beat()
-        return reply
+        return replies
 
     async def _still_open(self, range_: Open, published: int) -> None:
         """'Beyond the range' is asked at home before it is believed: a zombie's late call looks like a rollback."""

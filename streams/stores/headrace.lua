@@ -18,7 +18,7 @@
 -- It runs on Redis 7.2+ and Valkey 8+: only `redis` is used, which both have. `redis.call` and the string functions are
 -- taken as locals within each function: on Valkey 9 a reference taken while the library loads is not allowed to call.
 
-local REVISION = 2 -- of this file; a store that holds a smaller one gets this one
+local REVISION = 3 -- of this file; a store that holds a smaller one gets this one
 local FORMAT = 1 -- of the records
 
 local UNKNOWN, POSITION, OPEN, REBIND = 0, 1, 2, 3 -- replies of begin
@@ -262,12 +262,16 @@ local function append(keys, bags, number, ttls, usual, odd, payload)
 end
 
 local function standing(shard)
-  local before = shard.before or {}
+  local before, again = shard.before or {}, shard.again
+  if again then
+    local topic_id, position = before.topic_id or '', before.position or 0
+    return { shard.topic_id, shard.genesis, shard.position, topic_id, position, again.first, again.last }
+  end
   return { shard.topic_id, shard.genesis, shard.position, before.topic_id, before.position }
 end
 
 -- KEYS: at, bags
--- ARGV: partition, topic id, genesis, first, last, token, catch-up, ttls, usual bytes of an entry, odd ones, payload
+-- ARGV: partition, topic id, genesis, first, last, token, catch-up (1; 2: maybe, see `again`), ttls, usual bytes of an entry, odd ones, payload
 local function apply(keys, args)
   local partition, topic_id, genesis = args[1], args[2], tonumber(args[3])
   local first, last, token, catchup = tonumber(args[4]), tonumber(args[5]), args[6], args[7] == '1'
@@ -284,6 +288,9 @@ local function apply(keys, args)
     local only_read = append(keys, bags, number, args[8], tonumber(args[9]), args[10], args[11])
     shard.note = { first = first, last = last, number = number, token = token, flag = flag, only_read = only_read }
     shard.position, shard.catchup = last + 1, catchup
+    if args[7] ~= '0' then -- in silence, or maybe so: to be looked at again
+      shard.again = { first = shard.again and shard.again.first or first, last = last }
+    end
     shard.v = FORMAT
     redis.call('HSET', keys[1], NUMBER, digits(number), partition, cmsgpack.pack(shard))
     return { APPLIED, number, flag and 1 or 0, 0, bags }
@@ -311,7 +318,7 @@ local function take(keys, args)
     end
     at = at + #own
     replies[#replies + 1] = apply(own, {
-      args[1], args[2], args[4], args[3], args[12], args[8], '0', args[16], args[i + 1], args[i + 2], args[i + 3],
+      args[1], args[2], args[4], args[3], args[12], args[8], begun[7] == 1 and '2' or '0', args[16], args[i + 1], args[i + 2], args[i + 3],
     })
   end
   return { begun, replies }
@@ -330,6 +337,19 @@ local function where(keys, args)
     save(keys[1], args[1], shard)
   end
   return standing(shard)
+end
+
+-- KEYS: at; ARGV: partition, topic id, first, last
+-- Takes the note of what was caught up away, if it is still this one: somebody has looked at what it changed.
+local function looked(keys, args)
+  local shard = load(keys[1], args[1])
+  local again = shard and shard.topic_id == args[2] and shard.again
+  if again and again.first == tonumber(args[3]) and again.last == tonumber(args[4]) then
+    shard.again = nil
+    save(keys[1], args[1], shard)
+    return 1
+  end
+  return 0
 end
 
 -- COMPACTION -------------------------------------------------------------------------------------------------------------
@@ -458,7 +478,8 @@ register('apply', apply)
 register('take', take)
 register('verdicts', verdicts, { 'no-writes' })
 register('ids', ids, { 'no-writes' })
-register('where', where, { 'allow-oom' }) -- these three only ever shrink what is kept
+register('where', where, { 'allow-oom' }) -- these four only ever shrink what is kept
+register('looked', looked, { 'allow-oom' })
 register('swap', swap, { 'allow-oom' })
 register('rebase', rebase, { 'allow-oom' })
 register('space', space)

@@ -155,9 +155,11 @@ class ValkeyStore:
         calls: Sequence[ShardCall],
         *,
         catchup: bool = False,
+        again: bool = False,
     ) -> Sequence[ApplyReply]:
+        silence = wire.silence(catchup=catchup, again=again)
         packed = [
-            (call.shard, wire.apply(tp, genesis, first, last, token, call, catchup, self._ttls)) for call in calls
+            (call.shard, wire.apply(tp, genesis, first, last, token, call, silence, self._ttls)) for call in calls
         ]
         return [wire.apply_reply(reply) for reply in await self.trip("apply", packed)]
 
@@ -169,6 +171,9 @@ class ValkeyStore:
     async def where(self, tp: Tp, closed: int | None = None) -> Sequence[Standing | None]:
         asked = [(shard, wire.where(tp, shard, closed)) for shard in range(self._shards)]
         return [wire.where_reply(reply) for reply in await self.trip("where", asked)]
+
+    async def looked(self, tp: Tp, shard: int, again: tuple[int, int]) -> None:
+        await self.trip("looked", [(shard, wire.looked(tp, shard, again))])
 
     async def empty(self) -> bool:
         asked = [

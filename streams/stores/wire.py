@@ -137,14 +137,19 @@ def odd_ones(payloads: Sequence[bytes], sizes: Sequence[int]) -> tuple[int, byte
     return usual, b"".join(odd)
 
 
+def silence(*, catchup: bool, again: bool) -> int:
+    """How a range is taken: 0 as usual, 1 in silence, 2 maybe so."""
+    return 1 if catchup else 2 * again
+
+
 def apply(
-    tp: Tp, genesis: int, first: int, last: int, token: bytes, shard_call: ShardCall, catchup: bool, ttls: str
+    tp: Tp, genesis: int, first: int, last: int, token: bytes, shard_call: ShardCall, silence: int, ttls: str
 ) -> bytes:
     usual, odd = odd_ones(shard_call.payloads, shard_call.sizes)
     shard = shard_call.shard
     return call(
         "apply", (keys.at_key(shard), *shard_call.keys),
-        keys.partition_field(tp), tp.topic_id, genesis, first, last, token, int(catchup), ttls, usual, odd,
+        keys.partition_field(tp), tp.topic_id, genesis, first, last, token, silence, ttls, usual, odd,
         b"".join(shard_call.payloads),
     )  # fmt: skip
 
@@ -184,8 +189,13 @@ def where(tp: Tp, shard: int, closed: int | None) -> bytes:
 def where_reply(reply: Reply) -> Standing | None:
     if reply is None:
         return None
-    topic_id, genesis, position, *before = reply
-    return Standing(topic_id.decode(), genesis, position, (before[0].decode(), before[1]) if before else None)
+    topic_id, genesis, position, *more = reply
+    before = (more[0].decode(), more[1]) if more and more[0] else None
+    return Standing(topic_id.decode(), genesis, position, before, (more[2], more[3]) if len(more) > 2 else None)
+
+
+def looked(tp: Tp, shard: int, again: tuple[int, int]) -> bytes:
+    return call("looked", (keys.at_key(shard),), keys.partition_field(tp), tp.topic_id, *again)
 
 
 def rebase(tp: Tp, shard: int, old: Standing, genesis: int, ids: Sequence[bytes] | None) -> bytes:

@@ -74,6 +74,12 @@ class KafkaSink:
         new = [output for output in outputs if output.offset >= since]
         await self._transactions.commit(tp, [*new, self._applied.output(row)], max(since, row.last + 1))
 
+    async def again(self, tp: Tp, outputs: Sequence[Output], since: int) -> None:
+        if self._exactly_once:
+            await self._transactions.commit(tp, outputs, since)
+        else:
+            await self._publisher.send(outputs)
+
     async def close(self, tp: Tp) -> None:
         """After the partition's driver has ended: gives its transactional producer up."""
         await self._transactions.close(tp)

@@ -22,7 +22,7 @@ TINY = Limits(dedup_offsets=7, dedup_s=5, verdict_offsets=9)
 STEPS = 400
 OUTCOMES = {
     ("At", None), ("Applied", False), ("Applied", True), ("Rebind", None), ("Open", True), ("Open", False),
-    ("Position", None), "swapped", "not swapped", ("rebased", True), ("rebased", False),
+    ("Position", None), "looked", "swapped", "not swapped", ("rebased", True), ("rebased", False),
 }  # fmt: skip
 TOPICS = [Tp(topic, 0, topic_id) for topic in ("orders", "cart") for topic_id in ("old", "new")]
 BAGS = [b"{%d}user:%d" % (shard, name) for shard in (0, 1) for name in (0, 1, 2)]
@@ -63,11 +63,11 @@ def shard_calls(rng: random.Random) -> list[ShardCall]:
 
 async def same_apply(pair: Pair, rng: random.Random, tp: Tp, first: int, last: int) -> None:
     arguments = (tp, rng.choice([0, 0, 2]), first, last, rng.choice([b"t1", b"t2"]), shard_calls(rng))
-    catchup = rng.random() < 0.2
-    told = await pair.real.apply(*arguments, catchup=catchup)
+    catchup, again = rng.random() < 0.2, rng.random() < 0.2
+    told = await pair.real.apply(*arguments, catchup=catchup, again=again)
     pair.seen.update((type(reply).__name__, getattr(reply, "repeat", None)) for reply in told)
     pair.numbers.extend(reply.number for reply in told if isinstance(reply, Applied) and not reply.repeat)
-    assert told == await pair.memory.apply(*arguments, catchup=catchup)
+    assert told == await pair.memory.apply(*arguments, catchup=catchup, again=again)
 
 
 async def applicable(pair: Pair, rng: random.Random, tp: Tp) -> tuple[int, int]:
@@ -128,7 +128,14 @@ async def same_look(pair: Pair, rng: random.Random, tp: Tp, first: int, last: in
     assert await pair.real.verdicts(tp, first, last) == await pair.memory.verdicts(tp, first, last)
     assert await pair.real.ids(tp) == await pair.memory.ids(tp)
     closed = rng.choice([None, first])
-    assert list(await pair.real.where(tp, closed)) == await pair.memory.where(tp, closed)
+    standings = await pair.memory.where(tp, closed)
+    assert list(await pair.real.where(tp, closed)) == standings
+    for shard, standing in enumerate(standings):
+        if standing is not None and standing.again is not None:
+            pair.seen["looked"] += 1
+            note = standing.again if rng.random() < 0.7 else (standing.again[0], standing.again[1] + 1)
+            await pair.real.looked(tp, shard, note)
+            await pair.memory.looked(tp, shard, note)
     assert await pair.real.empty() == await pair.memory.empty()
 
 

@@ -33,7 +33,7 @@ from streams.protocol.ports import (
 from tests.simulation.log import Partition, Record
 from tests.simulation.stores import SteppedStore
 from tests.simulation.threads import STEP, instant
-from tests.simulation.work import Decision
+from tests.simulation.work import Decision, Output, Told
 
 T = TypeVar("T")
 
@@ -45,6 +45,7 @@ class Published:
     """What readers of the output topics can see of one partition, and what the broker keeps for its owner."""
 
     decisions: list[Decision] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     committed: int | None = None
     epoch: int = 0
@@ -144,9 +145,11 @@ class StoreLink:
         calls: Sequence[ShardCall],
         *,
         catchup: bool = False,
+        again: bool = False,
     ) -> Sequence[ApplyReply]:
         def one(call: ShardCall) -> Callable[[], ApplyReply]:
-            return lambda: self._store.apply_one(tp, genesis, first, last, token, call, catchup=catchup)
+            args = (tp, genesis, first, last, token, call)
+            return lambda: self._store.apply_one(*args, catchup=catchup, again=again)
 
         return await self._each([one(call) for call in calls])
 
@@ -158,6 +161,9 @@ class StoreLink:
             return lambda: self._store.where_one(tp, shard, closed)
 
         return await self._each([one(shard) for shard in range(self.shards)])
+
+    async def looked(self, tp: Tp, shard: int, again: tuple[int, int]) -> None:
+        await self._call(lambda: instant(self._store.looked(tp, shard, again)))
 
     async def empty(self) -> bool:
         return await self._call(lambda: instant(self._store.empty()))
@@ -200,8 +206,17 @@ class SourceLink:
 class SinkLink:
     """`ports.Sink`; a send that fails may have arrived."""
 
-    def __init__(self, published: Published, weather: Weather, *, exactly_once: bool, fence_first: bool = True) -> None:
-        self._published, self._weather = published, weather
+    def __init__(
+        self,
+        published: Published,
+        weather: Weather,
+        tell: Callable[[Told], None],
+        *,
+        exactly_once: bool,
+        fence_first: bool = True,
+    ) -> None:
+        """`tell` puts what is told where flows meet into the log that is read back."""
+        self._published, self._weather, self._tell = published, weather, tell
         self._exactly_once, self._fence_first = exactly_once, fence_first
         self._epoch = -1
 
@@ -251,21 +266,46 @@ class SinkLink:
     async def row(self, row: Row) -> None:
         await self._send(lambda: self._published.rows.append(row))
 
-    async def publish(self, tp: Tp, outputs: list[Decision]) -> None:  # noqa: ARG002
-        for decision in outputs:
+    async def publish(self, tp: Tp, outputs: list[Output]) -> None:  # noqa: ARG002
+        for output in outputs:
             if self._weather.rng.random() < 0.3:
                 await STEP
                 self._trouble()
-            self._published.decisions.append(decision)
+            self._take(output)
         await STEP
         self._trouble()
 
-    async def transact(self, row: Row, outputs: list[Decision], since: int) -> None:
+    def _take(self, output: Output) -> None:
+        if isinstance(output, Told):
+            self._published.told.append(output)
+            self._tell(output)
+        else:
+            self._published.decisions.append(output)
+
+    async def transact(self, row: Row, outputs: list[Output], since: int) -> None:
         def commit() -> None:
-            if self._epoch != self._published.epoch:
-                raise Fenced("another owner opened the transactional id")
-            self._published.decisions += [d for d in outputs if d.offset >= since]
+            self._fenced()
+            for output in outputs:
+                if output.offset >= since:
+                    self._take(output)
             self._published.rows.append(row)
             self._published.committed = max(since, row.last + 1)
+
+        await self._send(commit)
+
+    def _fenced(self) -> None:
+        if self._epoch != self._published.epoch:
+            raise Fenced("another owner opened the transactional id")
+
+    async def again(self, tp: Tp, outputs: list[Output], since: int) -> None:
+        if not self._exactly_once:
+            await self.publish(tp, outputs)
+            return
+
+        def commit() -> None:
+            self._fenced()
+            for output in outputs:
+                self._take(output)
+            self._published.committed = since
 
         await self._send(commit)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from streams.protocol.ports import Batch, Limits, Tp, Verdict
 
 KEYS = tuple(b"e%d" % i for i in range(6))
 START_MS = 1_700_000_000_000
+
+
+Meets = Callable[[random.Random, int, int], tuple[str, bytes]]
+"""Dice, an event's id and its time -> the order id it names, and the record that it leaves there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,7 @@ class Record:
     payload: int
     dead: bool
     keys: tuple[bytes, ...]
+    meets: tuple[str, bytes] | None = None  # the order id that it shares with other topics, and its record there
 
 
 @dataclass(slots=True)
@@ -43,6 +49,12 @@ class Partition:
     start: int = 0
     old: list[Old] = field(default_factory=list)
     old_clock_s: int = 0
+    meets: Meets | None = None  # what its records leave where flows meet
+
+    @property
+    def joins(self) -> bool:
+        """Whether its records meet those of other topics."""
+        return self.meets is not None or self.tp.topic == "outcomes"
 
     @property
     def end(self) -> int:
@@ -65,7 +77,13 @@ class Partition:
             ids.append(event_id)
             keys = tuple(sorted(rng.sample(KEYS, rng.choice((1, 2, 2, 3)))))
             dead = rng.random() < 0.05
-            self.records.append(Record(offset, record_ms, event_ms, event_id, payload, dead, keys))
+            meets = self.meets(rng, event_id, event_ms) if self.meets is not None else None
+            self.records.append(Record(offset, record_ms, event_ms, event_id, payload, dead, keys, meets))
+
+    def tell(self, event_id: int, meets: tuple[str, bytes]) -> None:
+        """Appends what a worker says; its time and content are not judged."""
+        now_ms = self.records[-1].record_ms + 1 if self.records else START_MS
+        self.records.append(Record(self.end, now_ms, now_ms, event_id, 0, False, (), meets))
 
     def batch(self, first: int, last: int, most: int) -> Batch[Record] | None:
         records = [r for r in self.records if first <= r.offset <= last][:most]

@@ -85,6 +85,7 @@ MUTATIONS: dict[str, Mutation] = {
     "no-content-guard": Mutation(NoContentGuard),
     "no-stamp-guard": Mutation(NoStampGuard),
     "row-last": Mutation(safety=Safety(row_first=False)),
+    "no-second-look": Mutation(safety=Safety(again=False)),
     "home-rewound": Mutation(HomeRewound),
     "ids-trimmed": Mutation(IdsTrimmedAtOnce),
     "offset-before-fence": Mutation(fence_first=False),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from features.join import records_of
 from streams.protocol.ports import Row, Tp
 from tests.simulation.log import KEYS, Partition, weight
-from tests.simulation.work import MASK, Decision, Seen, meaning, shard_of
+from tests.simulation.meet import state
+from tests.simulation.work import MASK, MEETS, Decision, Seen, meaning, shard_of
 from tests.simulation.world import World
 
 
@@ -22,8 +24,44 @@ def check(world: World) -> None:
     for partition in everything:
         _decided(world, partition)
         _same_bytes(world, partition)
+    if world.meets:
+        _met(world, everything)
     if not world.rolled_back:
         _replay(world, everything)
+
+
+def _met(world: World, everything: Iterable[Partition]) -> None:
+    """P9: what was told of each order, each turn counted once, is what its newest label says; and the bags know it."""
+    records: dict[str, list[bytes]] = {}
+    for partition in everything:
+        for record in partition.fresh():
+            if record.meets is not None:
+                records.setdefault(record.meets[0], []).append(record.meets[1])
+    bags = world.store.bags()
+    for order_id, of_order in records.items():
+        want = state(of_order)
+        found = state(records_of(bags.get(MEETS + order_id.encode())))
+        if found != want:
+            raise BrokenPromiseError(f"P3: the bag of order id {order_id} says {found}, its events {want}")
+        if any(bool(want.turns.get(order.decision, 0) % 2) != want.fraud for order in want.orders):
+            raise BrokenPromiseError(
+                f"P9: of order id {order_id} {want.turns} was told, {want.label} is its newest label"
+            )
+    _counted_once(world, everything)
+
+
+def _counted_once(world: World, everything: Iterable[Partition]) -> None:
+    """P9: of each order the turns 1 to n are accepted, each of them once."""
+    turns: dict[str, list[int]] = {}
+    for partition in everything:
+        for record in partition.fresh() if partition.tp.topic == "outcomes" else ():
+            assert record.meets is not None
+            for decision, turn in state([record.meets[1]]).turns.items():
+                turns.setdefault(decision, []).append(turn)
+    for decision, told in turns.items():
+        world.counts.turns += len(told)
+        if sorted(told) != list(range(1, len(told) + 1)):
+            raise BrokenPromiseError(f"P9: of the order of decision {decision} the turns {told} were accepted")
 
 
 def _decided(world: World, partition: Partition) -> None:

@@ -70,9 +70,10 @@ class RealStore(ValkeyStore):
         calls: Sequence[ShardCall],
         *,
         catchup: bool = False,
+        again: bool = False,
     ) -> Sequence[ApplyReply]:
         tagged = [_tagged(call) for call in calls]
-        return await super().apply(tp, genesis, first, last, token, tagged, catchup=catchup)
+        return await super().apply(tp, genesis, first, last, token, tagged, catchup=catchup, again=again)
 
     async def take(
         self, tp: Tp, asked: Begin, calls: Sequence[ShardCall]
@@ -88,9 +89,9 @@ class RealStore(ValkeyStore):
     # ---- one shard's step
 
     def apply_one(
-        self, tp: Tp, genesis: int, first: int, last: int, token: bytes, call: ShardCall, *, catchup: bool
+        self, tp: Tp, genesis: int, first: int, last: int, token: bytes, call: ShardCall, *, catchup: bool, again: bool
     ) -> ApplyReply:
-        (reply,) = instant(self.apply(tp, genesis, first, last, token, [call], catchup=catchup))
+        (reply,) = instant(self.apply(tp, genesis, first, last, token, [call], catchup=catchup, again=again))
         return reply
 
     def where_one(self, tp: Tp, index: int, closed: int | None) -> Standing | None:

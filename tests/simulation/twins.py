@@ -72,17 +72,19 @@ class Twins:
         calls: Sequence[ShardCall],
         *,
         catchup: bool = False,
+        again: bool = False,
     ) -> Sequence[ApplyReply]:
-        return [self.apply_one(tp, genesis, first, last, token, call, catchup=catchup) for call in calls]
+        args = (tp, genesis, first, last, token)
+        return [self.apply_one(*args, call, catchup=catchup, again=again) for call in calls]
 
     def apply_one(
-        self, tp: Tp, genesis: int, first: int, last: int, token: bytes, call: ShardCall, *, catchup: bool
+        self, tp: Tp, genesis: int, first: int, last: int, token: bytes, call: ShardCall, *, catchup: bool, again: bool
     ) -> ApplyReply:
         asked = (tp, genesis, first, last, token, call)
-        told = self._real.apply_one(*asked, catchup=catchup)
+        told = self._real.apply_one(*asked, catchup=catchup, again=again)
         if isinstance(told, Applied) and not told.repeat:
             self._numbers.append(told.number)
-        return _same("apply", (*asked, catchup), told, self._memory.apply_one(*asked, catchup=catchup))
+        return _same("apply", (*asked, catchup), told, self._memory.apply_one(*asked, catchup=catchup, again=again))
 
     async def read(self, calls: Sequence[ShardCall]) -> Sequence[Sequence[bytes | None]]:
         return _same("read", calls, await self._real.read(calls), await self._memory.read(calls))
@@ -93,6 +95,11 @@ class Twins:
     def where_one(self, tp: Tp, index: int, closed: int | None) -> Standing | None:
         asked = (tp, index, closed)
         return _same("where", asked, self._real.where_one(*asked), self._memory.where_one(*asked))
+
+    async def looked(self, tp: Tp, shard: int, again: tuple[int, int]) -> None:
+        asked = (tp, shard, again)
+        await self._real.looked(*asked)
+        await self._memory.looked(*asked)
 
     async def empty(self) -> bool:
         return _same("empty", (), await self._real.empty(), await self._memory.empty())

@@ -9,7 +9,7 @@ left.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,14 +19,17 @@ from streams.protocol.ports import Limits, ShardCall, SinkDown, Stop, StoreDown,
 from streams.protocol.rebase import rebase
 from streams.protocol.rebuild import Rebuild
 from tests.simulation.links import Published, SinkLink, SourceLink, StoreLink, Weather
-from tests.simulation.log import KEYS, START_MS, Partition, Record
+from tests.simulation.log import KEYS, START_MS, Meets, Partition, Record
+from tests.simulation.meet import labelled, ordered, read_back
 from tests.simulation.mutations import Mutation
 from tests.simulation.stores import Moment
 from tests.simulation.threads import STEP, Process, Thread, instant
-from tests.simulation.work import Decision, SimWork, shard_of, squeeze
+from tests.simulation.work import Output, SimWork, Told, shard_of, squeezed_of
 
 STEP_US = 1000
 LAYOUT = (("orders", 0, True), ("orders", 1, True), ("clicks", 0, False))
+MEETING = (("labels", 0, False), ("labels", 1, False), ("outcomes", 0, False))  # of worlds in which flows meet
+MEETS: Mapping[str, Meets] = {"orders": ordered, "labels": labelled}
 DRAIN_STEPS = 60_000
 
 
@@ -48,6 +51,8 @@ class Counts(Silent):
     catchups: int = 0
     stalls: int = 0
     orders: int = 0
+    told: int = 0  # where flows meet
+    turns: int = 0  # different ones
     steps: int = 0
     late: int = 0  # calls that were given up, and arrived
     holes: int = 0  # schedules with one, when summed up
@@ -68,7 +73,7 @@ class Duty:
 
     partition: Partition
     process: Process
-    driver: Driver[Record, Any, list[Decision]]
+    driver: Driver[Record, Any, list[Output]]
     thread: Thread[None]
     until: int | None = None  # a former owner is told to go at this step
     saw_rollback: bool = False
@@ -82,9 +87,18 @@ class Duty:
 
 class World:
     def __init__(
-        self, rng: random.Random, mutation: Mutation, limits: Limits, *, remakes: bool, shards: int | None = None
+        self,
+        rng: random.Random,
+        mutation: Mutation,
+        limits: Limits,
+        *,
+        remakes: bool,
+        meets: bool,
+        shards: int | None = None,
     ) -> None:
+        """`meets`: orders and labels meet, and what follows is told in a log that is read back."""
         self.rng, self.mutation, self.limits, self.remakes = rng, mutation, limits, remakes
+        self.meets = meets
         self.exactly_once = rng.random() < 0.4
         self.rolls_back = rng.random() < 0.6
         self.now = 0
@@ -96,8 +110,15 @@ class World:
         self.store = mutation.store(shards or few, self.time_us, limits)
         self.weather = Weather(rng)
         self.partitions = [
-            Partition(Tp(topic, number, f"{topic}-a"), i, scored, limits, start=rng.choice((0, 0, 7)))
-            for i, (topic, number, scored) in enumerate(LAYOUT)
+            Partition(
+                Tp(topic, number, f"{topic}-a"),
+                i,
+                scored,
+                limits,
+                start=rng.choice((0, 0, 7)),
+                meets=MEETS.get(topic) if meets else None,
+            )
+            for i, (topic, number, scored) in enumerate((*LAYOUT, *(MEETING if meets else ())))
         ]
         self.past: list[Partition] = []
         self.published: dict[Tp, Published] = {p.tp: Published() for p in self.partitions}
@@ -131,9 +152,13 @@ class World:
         """A new driver for a partition: its rightful owner from now on."""
         tp = partition.tp
         sink = SinkLink(
-            self.published[tp], self.weather, exactly_once=self.exactly_once, fence_first=self.mutation.fence_first
+            self.published[tp],
+            self.weather,
+            self.tell,
+            exactly_once=self.exactly_once,
+            fence_first=self.mutation.fence_first,
         )
-        driver: Driver[Record, Any, list[Decision]] = Driver(
+        driver: Driver[Record, Any, list[Output]] = Driver(
             tp,
             StoreLink(self.store, self.weather, lambda: self.now),
             SourceLink(partition, self.rng, self.most),
@@ -153,6 +178,12 @@ class World:
         self.duties.append(duty)
         self._note_owners(partition)
         return duty
+
+    def tell(self, told: Told) -> None:
+        """What was published where flows meet is there to be read."""
+        outcomes = next(p for p in self.partitions if p.tp.topic == "outcomes")
+        outcomes.tell(*read_back(told.made.value))
+        self.counts.told += 1
 
     def dismiss(self, duty: Duty) -> None:
         duty.thread.cancel()
@@ -217,7 +248,7 @@ class World:
             upto = (published.committed or 0) - 1
         link = StoreLink(self.store, self.weather, lambda: self.now)
         source = SourceLink(partition, self.rng, self.most)
-        work: Work[Record, Any, list[Decision]] = SimWork(partition, self.store.shards, self.rng)
+        work: Work[Record, Any, list[Output]] = SimWork(partition, self.store.shards, self.rng)
         await Rebuild(partition.tp, link, source, work, self.limits, self.config, self.token()).run(upto)
 
     # ---- the schedule
@@ -289,7 +320,9 @@ class World:
             self.dismiss(self.rng.choice(self.duties))
 
     def grow(self) -> None:
-        self.rng.choice(self.partitions).grow(self.rng, self.ids, self.rng.randint(1, 8))
+        self.rng.choice([p for p in self.partitions if p.tp.topic != "outcomes"]).grow(
+            self.rng, self.ids, self.rng.randint(1, 8)
+        )
 
     def reconfigure(self) -> None:
         self.config = f"c{self.rng.randint(0, 9)}"
@@ -327,10 +360,11 @@ class World:
         while True:
             for _ in range(self.rng.randint(1, 30)):
                 await STEP
-            key = self.rng.choice(KEYS)
+            bags = sorted(self.store.bags()) if self.meets else KEYS
+            key = self.rng.choice(bags or KEYS)
             shard = shard_of(key, self.store.shards)
             ((bag,),) = instant(self.store.read([ShardCall(shard, [key], [b""], [0])]))
-            squeezed = squeeze(bag or b"", 2**63, self.rng)
+            squeezed = squeezed_of(key, bag or b"", 2**63, self.rng)
             for _ in range(self.rng.randint(0, 60)):
                 await STEP
             if squeezed is not None:
@@ -361,7 +395,12 @@ class World:
         if not partition.records:
             return True
         positions, open_ = self._standing(partition)
-        return not open_ and set(positions) == {partition.end}
+        return not open_ and set(positions) == {partition.end} and not self._waits(partition)
+
+    def _waits(self, partition: Partition) -> bool:
+        """Whether some shard was caught up and not been looked at since, where flows meet."""
+        looks = partition.joins and self.mutation.safety.again
+        return looks and any(one is not None and one.again for one in instant(self.store.where(partition.tp)))
 
     def _standing(self, partition: Partition) -> tuple[list[int], bool]:
         home = self.store.home(partition.tp)
@@ -389,7 +428,7 @@ class World:
             left, clock_s = old.left_behind()
             tp = Tp(topic, old.tp.partition, f"{topic}-b")
             start = self.rng.choice((0, 3, old.end + 5))
-            new = Partition(tp, old.number + 100, old.scored, self.limits, [], start, left, clock_s)
+            new = Partition(tp, old.number + 100, old.scored, self.limits, [], start, left, clock_s, old.meets)
             new.grow(self.rng, self.ids, self.rng.randint(0, 6))
             self.past.append(old)
             self.partitions[index] = new
@@ -402,17 +441,18 @@ class World:
 
 def build(rng: random.Random, mutation: Mutation, shards: int | None = None) -> World:
     """A world of this seed's choosing, but for the shards where they are given."""
-    remakes = rng.random() < 0.25
+    remakes, meets = rng.random() < 0.25, rng.random() < 0.4
     limits = Limits(
-        dedup_offsets=rng.choice((6, 15, 1000)),
-        dedup_s=rng.choice((8, 60, 10_000)),
+        dedup_offsets=100_000 if meets else rng.choice((6, 15, 1000)),  # what is told twice is dropped by its id alone
+        dedup_s=10_000_000 if meets else rng.choice((8, 60, 10_000)),
         late_ms=10_000_000,
         future_ms=5_000_000,
         verdict_offsets=10_000 if remakes else rng.choice((12, 10_000, 10_000)),
     )
-    world = World(rng, mutation, limits, remakes=remakes, shards=shards)
+    world = World(rng, mutation, limits, remakes=remakes, meets=meets, shards=shards)
     for partition in world.partitions:
-        partition.grow(rng, world.ids, rng.randint(5, 20))
+        if partition.tp.topic != "outcomes":
+            partition.grow(rng, world.ids, rng.randint(5, 20))
     return world
 
 

@@ -41,6 +41,7 @@ MINIMAL: dict[str, dict[str, Any]] = {
     "clickstream": {},
     "cart": {},
     "labels": {"order_id": "o"},
+    "outcomes": {"order_id": "o", "decision_id": "0" * 32, "turn": 1, "fraud": True, "delta": 1},
 }
 """What each topic wants beside type, id, time and user."""
 

@@ -24,6 +24,7 @@ TYPES = [
     *[("clickstream", events.type_of(shape)) for shape in events.Clickstream.__args__],
     *[("cart", events.type_of(shape)) for shape in events.Carts.__args__],
     *[("labels", events.type_of(shape)) for shape in events.Labels.__args__],
+    *[("outcomes", "outcome")],
 ]
 
 

@@ -20,7 +20,7 @@ from schemas.topics import (
 
 
 def test_every_topic_of_the_design_is_there() -> None:
-    inputs = {"orders", "clickstream", "cart", "labels"}
+    inputs = {"orders", "clickstream", "cart", "labels", "outcomes"}
     outputs = {"fraud", "decisions", "applied", "anomalies"}
     assert set(TOPICS) == inputs | outputs | {f"{name}.dlq" for name in inputs}
     assert set(INPUTS) == inputs == set(decode._CODECS)
@@ -46,8 +46,8 @@ def test_each_input_partition_has_one_of_applied(partitions: int, inputs: list[s
 
 
 def test_more_partitions_move_no_row() -> None:
-    assert applied_partition("cart", 1) == 6  # whatever the number of partitions is
-    assert partitions_of(TOPICS["applied"], 4) == 16
+    assert applied_partition("cart", 1) == 7  # whatever the number of partitions is
+    assert partitions_of(TOPICS["applied"], 4) == 20
     assert partitions_of(TOPICS["orders"], 4) == partitions_of(TOPICS["fraud"], 4) == 4
 
 

@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from features.bag import stamps_of
 from features.entry import ENTRY_BYTES
 from features.shop import MERCHANT
 from streams.growth import (
@@ -38,7 +39,7 @@ def grown(stamps: Stamps, *numbers: int) -> Growth:
 
 
 def below(growth: Growth, content: bytes) -> int:
-    return growth.fold_below(MERCHANT, content, 0, growth.known(0)) - NOW
+    return growth.fold_below(stamps_of(MERCHANT, content).tolist(), 0, growth.known(0)) - NOW
 
 
 def test_everything_below_the_own_range_is_folded_where_nobody_may_ask_for_it_again() -> None:

@@ -102,7 +102,7 @@ def test_a_repeat_that_finds_its_own_entries_in_the_bags_ignores_them() -> None:
     prepared = w.prepare(Batch(1, records))
     calls = w.calls(prepared, {}, 1)
     number = 7
-    stamped = [ShardBags(number, [_stamped(payload, number) for payload in call.payloads]) for call in calls]
+    stamped = [ShardBags(number, stamped_of(call, number)) for call in calls]
     assert asyncio.run(w.decide(prepared, range_of(records), stamped, False)).records == first.records
 
 
@@ -111,14 +111,19 @@ def test_a_shard_found_beyond_the_range_gives_bags_that_hold_it_and_nothing_coun
     first = decided(w, records)
     prepared = w.prepare(Batch(1, records))
     calls = w.calls(prepared, {}, 1)
-    whole = [ShardBags(2**63, [_stamped(payload, 7) for payload in call.payloads], whole=True) for call in calls]
+    whole = [ShardBags(2**63, stamped_of(call, 7), whole=True) for call in calls]
     again = asyncio.run(w.decide(prepared, range_of(records), whole, False))
     assert values(again, "fraud") == values(first, "fraud")
 
 
-def _stamped(payload: bytes, number: int) -> bytes:
+def stamped_of(call: ShardCall, number: int) -> list[bytes]:
+    """The bags of a shard that were empty before this call."""
+    return [_stamped(payload, number, size) for payload, size in zip(call.payloads, call.sizes, strict=True)]
+
+
+def _stamped(payload: bytes, number: int, size: int = 32) -> bytes:
     stamp = number.to_bytes(8, "big")
-    return b"".join(stamp + payload[at : at + 32] for at in range(0, len(payload), 32))
+    return b"".join(stamp + payload[at : at + size] for at in range(0, len(payload), size))
 
 
 def test_entries_are_sent_from_the_offset_asked_for_and_keys_stay_the_same() -> None:
@@ -222,15 +227,6 @@ def test_an_owner_that_remembers_nothing_tells_a_session_again_under_the_same_id
     (again,) = store.applies(work("clickstream"), clicks[60:])
     assert first["event_id"] != again["event_id"]
     assert first["anomaly_id"] == again["anomaly_id"] == anomaly_id("s1", "bot")
-
-
-def test_labels_are_accepted_and_change_no_state_yet() -> None:
-    label = Rec(1, msgspec.json.encode({"type": "chargeback", "event_id": "l1", "event_time": rfc3339(NOW_MS),
-                                        "order_id": "o1", "user_id": "u1"}))  # fmt: skip
-    w = work("labels")
-    prepared = w.prepare(Batch(1, [label]))
-    assert not any(call.keys for call in w.calls(prepared, {}, 1))
-    assert decided(w, [label]).records == []
 
 
 def test_a_range_without_a_fresh_event_is_decided_all_the_same() -> None:

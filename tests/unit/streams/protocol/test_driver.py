@@ -16,7 +16,7 @@ from streams.protocol.observer import RangeDone, Silent
 from streams.protocol.ports import Batch, Fenced, Limits, Open, Row, ShardBags, Stop, Tp
 from tests.simulation.links import Published, SinkLink, SourceLink, StoreLink, Weather
 from tests.simulation.log import KEYS, START_MS, Partition, Record
-from tests.simulation.work import Decision, Prepared, SimWork, meaning, parse
+from tests.simulation.work import Decision, Output, Prepared, SimWork, Told, meaning, parse
 
 TP = Tp("orders", 0, "a")
 LIMITS = Limits(dedup_offsets=1000)
@@ -55,6 +55,7 @@ class Bench:
         self.store = MemoryStore(3, self._time_us, LIMITS)
         self.published, self.weather, self.diary = Published(), Weather(self.rng), Diary()
         self.exactly_once = exactly_once
+        self.told: list[Told] = []
         self.config = "c1"
         self.naps: list[float] = []
         self.clock_s = 0.0
@@ -68,7 +69,7 @@ class Bench:
         await asyncio.sleep(0)
 
     def sink(self) -> SinkLink:
-        return SinkLink(self.published, self.weather, exactly_once=self.exactly_once)
+        return SinkLink(self.published, self.weather, self.told.append, exactly_once=self.exactly_once)
 
     def hire(
         self,
@@ -78,7 +79,7 @@ class Bench:
         source: SourceLink | None = None,
         work: SimWork | None = None,
         most: int = 4,
-    ) -> Driver[Record, Prepared, list[Decision]]:
+    ) -> Driver[Record, Prepared, list[Output]]:
         return Driver(
             tp,
             StoreLink(self.store, self.weather, lambda: 0),
@@ -101,7 +102,7 @@ class Bench:
         home = self.store.home(TP)
         return home is not None and home.open is None and home.position == self.partition.end
 
-    async def work(self, until: Callable[[], bool], driver: Driver[Record, Prepared, list[Decision]]) -> None:
+    async def work(self, until: Callable[[], bool], driver: Driver[Record, Prepared, list[Output]]) -> None:
         task = asyncio.create_task(driver.run())
         for _ in range(20_000):
             if task.done() or until():
@@ -139,11 +140,11 @@ async def test_the_row_is_acknowledged_before_the_outputs_are_sent() -> None:
             await super().row(row)
             order.append("row acknowledged")
 
-        async def publish(self, tp: Tp, outputs: list[Decision]) -> None:
+        async def publish(self, tp: Tp, outputs: list[Output]) -> None:
             order.append("outputs sent")
             await super().publish(tp, outputs)
 
-    sink = Watched(bench.published, bench.weather, exactly_once=False)
+    sink = Watched(bench.published, bench.weather, bench.told.append, exactly_once=False)
     await bench.work(bench.closed, bench.hire(sink=sink))
     assert order == ["row acknowledged", "outputs sent"] * (len(order) // 2)
 
@@ -179,7 +180,7 @@ async def test_the_next_batch_is_fetched_while_a_range_waits_for_its_acknowledge
             asked.append(place)
             return await super().next(place)
 
-    slow = Slow(bench.published, bench.weather, exactly_once=False)
+    slow = Slow(bench.published, bench.weather, bench.told.append, exactly_once=False)
     await bench.work(bench.closed, bench.hire(sink=slow, source=Watched(bench.partition, bench.rng, 4)))
     before_the_first_row = asked[: asked.index(-1)]
     assert len([place for place in before_the_first_row if place > 0]) == 1
@@ -233,7 +234,7 @@ async def test_after_a_standstill_the_place_is_learnt_anew_before_anything_is_pu
     class Freezing(SimWork):
         async def decide(
             self, prepared: Prepared, range_: Open, bags: Sequence[ShardBags], recovered: bool
-        ) -> list[Decision]:
+        ) -> list[Output]:
             bench.clock_s += 6.0 if next(frozen, False) else 0.0
             return await super().decide(prepared, range_, bags, recovered)
 

@@ -11,7 +11,7 @@ from streams.protocol.rebase import rebase
 from streams.protocol.rebuild import Rebuild
 from tests.simulation.links import Published, SourceLink, StoreLink
 from tests.simulation.log import START_MS, Partition, Record
-from tests.simulation.work import Decision, Prepared, Seen, SimWork, meaning
+from tests.simulation.work import Output, Prepared, Seen, SimWork, meaning
 from tests.unit.streams.protocol.test_driver import LIMITS, TP, Bench
 from tests.unit.streams.protocol.test_rebase import NEW
 
@@ -26,7 +26,7 @@ def state(bench: Bench) -> dict[bytes, Seen]:
     return {key: meaning(bag) for key, bag in bench.store.bags().items()}
 
 
-def rebuild(bench: Bench) -> Rebuild[Record, Prepared, list[Decision]]:
+def rebuild(bench: Bench) -> Rebuild[Record, Prepared, list[Output]]:
     link = StoreLink(bench.store, bench.weather, lambda: 0)
     source = SourceLink(bench.partition, bench.rng, 4)
     return Rebuild(TP, link, source, SimWork(bench.partition, 3, bench.rng), LIMITS, "c1", b"rebuild")

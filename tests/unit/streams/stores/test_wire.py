@@ -69,7 +69,7 @@ def test_payload_usual_size_and_odd_ones_tell_every_payload(shape: list[tuple[in
 
 def test_an_apply_names_the_keys_of_its_shard_first() -> None:
     call = ShardCall(3, [b"{3}user:a"], [b"x" * 32], [32])
-    told = words(wire.apply(TP, 5, 6, 9, b"token", call, True, ";*=1"))
+    told = words(wire.apply(TP, 5, 6, 9, b"token", call, wire.silence(catchup=True, again=False), ";*=1"))
     assert told[:5] == [b"FCALL", b"headrace_1_apply", b"2", b"{3}:at", b"{3}user:a"]
     assert told[5:] == [
         b"orders/7", b"id", b"5", b"6", b"9", b"token", b"1", b";*=1", b"32", b"", b"x" * 32,
@@ -109,3 +109,5 @@ def test_replies_of_the_other_calls() -> None:
     assert wire.where_reply(None) is None
     assert wire.where_reply([b"id", 1, 2]) == Standing("id", 1, 2)
     assert wire.where_reply([b"id", 1, 2, b"old", 7]) == Standing("id", 1, 2, ("old", 7))
+    assert wire.where_reply([b"id", 1, 2, b"old", 7, 3, 4]) == Standing("id", 1, 2, ("old", 7), (3, 4))
+    assert wire.where_reply([b"id", 1, 2, b"", 0, 3, 4]) == Standing("id", 1, 2, None, (3, 4))
