@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from typing import Any, TypeVar
 
 from streams.protocol.ports import SinkDown, Stop
@@ -143,9 +144,9 @@ class LogReader:
 
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """The first offset that the log still holds, and the offset of the next record to come."""
-        start = await self._offset(topic, partition, EARLIEST)
-        guess = await self._offset(topic, partition, LATEST)
-        chunk = await self.fetch(topic, partition, max(start, guess), max_bytes=1)
+        start, guess = await asyncio.gather(*(self._offset(topic, partition, when) for when in (EARLIEST, LATEST)))
+        ask = partial(self._fetch, topic, partition, max(start, guess), 1, FETCH_WAIT_MS, least_bytes=0)
+        chunk = await self._retry(f"the end of {topic}/{partition}", ask)
         return start, max(start, chunk.end)
 
     async def fetch(self, topic: str, partition: int, offset: int, *, max_bytes: int = CHUNK_BYTES) -> Chunk:
@@ -161,12 +162,16 @@ class LogReader:
     async def read(self, topic: str, partition: int, first: int, last: int) -> list[Record]:
         """Exactly the records of first..last that the log holds."""
         start, end = await self.bounds(topic, partition)
-        position, found = max(first, start), list[Record]()
-        while position <= last and position < end:
+        return await self._between(topic, partition, max(first, start), min(last, end - 1))
+
+    async def _between(self, topic: str, partition: int, first: int, last: int) -> list[Record]:
+        """The records of first..last, all of them between the log's bounds."""
+        position, found = first, list[Record]()
+        while position <= last:
             chunk = await self.fetch(topic, partition, position)
             if chunk.position <= position:
                 break
-            position, end = chunk.position, chunk.end
+            position = chunk.position
             found += [record for record in chunk.records if record.offset <= last]
         return found
 
@@ -186,11 +191,15 @@ class LogReader:
         start, end = await self.bounds(topic, partition)
         while end > start:
             begin = max(start, end - step)
-            yield await self.read(topic, partition, begin, end - 1)
+            yield await self._between(topic, partition, begin, end - 1)
             end, step = begin, step * 4
 
-    async def _fetch(self, topic: str, partition: int, offset: int, max_bytes: int, wait_ms: int) -> Chunk:
-        request = FetchRequest(wait_ms, 1, CHUNK_BYTES, READ_COMMITTED, [(topic, [(partition, offset, max_bytes)])])
+    async def _fetch(
+        self, topic: str, partition: int, offset: int, max_bytes: int, wait_ms: int, least_bytes: int = 1
+    ) -> Chunk:
+        """One fetch; with `least_bytes` 0 it is answered at once, and holds up nobody's behind it on the connection."""
+        asked = [(topic, [(partition, offset, max_bytes)])]
+        request = FetchRequest(wait_ms, least_bytes, CHUNK_BYTES, READ_COMMITTED, asked)
         reply = await self._leader(topic, partition, request)
         ((_, ((_, error, highwater, stable, _, aborted, *_, raw),)),) = reply.topics
         if error:
