@@ -116,6 +116,13 @@ BENCHES = (
     Bench("soak", ("soak",), soak(), ("java",), FLAT),
     Bench("soak-embedded", ("soak-embedded",), soak("--embedded"), (), FLAT),
     Bench(
+        "archive",
+        ("archive",),
+        module("archive"),
+        ("java",),
+        ("value.events", "value.kills", "value.missing", "value.twice", "value.overlaps", "value.seconds"),
+    ),
+    Bench(
         "crash",
         CRASH,
         module("crash"),

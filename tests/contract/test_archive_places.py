@@ -125,7 +125,7 @@ def overlapping(place: Place) -> None:
 def test_duckdb_reads_each_record_once_while_files_overlap(tmp_path: Path) -> None:
     place = Folder(tmp_path)
     overlapping(place)
-    offsets = duckdb.sql(f"SELECT kafka_offset FROM ({select(place, 'orders')}) ORDER BY 1").fetchall()
+    offsets = duckdb.connect().execute(f"SELECT kafka_offset FROM ({select(place, 'orders')}) ORDER BY 1").fetchall()
     assert [offset for (offset,) in offsets] == list(range(15))
 
 
