@@ -21,10 +21,13 @@ from features.bag import lift
 from features.columns import Columns
 from features.compact import compact, over_cap
 from features.entry import own_of
+from features.feature import RECENCY, Count, Distinct, Feature, Measure, Measured, Sum, each
 from features.fold import fold
-from features.group import HOUR_MS, MINUTE_MS, Extra, Group, Window, ever
+from features.group import Group
 from features.kin import alone
 from features.payload import payloads
+from features.shop import ORDER_GROUPS
+from features.window import EVER, HOUR_MS, MINUTE_MS, Window
 
 Ints = npt.NDArray[np.int64]
 
@@ -32,31 +35,24 @@ DAY_1 = 1_793_000_000_000
 SPAN_MS = 9 * 86_400_000
 STEPS = ("own", "payloads", "lift", "fold", "compact")
 
+SPANS = (Window("1h", 5 * MINUTE_MS, 12), Window("24h", HOUR_MS, 24), Window("7d", 6 * HOUR_MS, 28), EVER)
+SQUARES = Measured(Measure("squares", lambda _at, amount, _flags: amount * amount))
 REFERENCE = Group(
     "user",
     layout=1,
     entity="user",
-    windows=(
-        Window("1h", 5 * MINUTE_MS, 12, ("count", "sum")),
-        Window("24h", HOUR_MS, 24, ("count", "sum")),
-        Window("7d", 6 * HOUR_MS, 28, ("count", "sum")),
-        ever("count", "sum", "extra"),
+    features=(
+        *each(SPANS, Count(), Sum()),
+        Feature(SQUARES, EVER),
+        Feature(Distinct("device"), SPANS[1]),
+        *RECENCY,
     ),
-    others=("device",),
-    distinct=(Window("24h", HOUR_MS, 24),),
     exact=64,
     grace_ms=0,
     forever=True,
-    extra=Extra("squares", lambda _at, amount, _flags: amount * amount, "sum"),
 )
 
-FULL = [
-    Group("user", layout=1, entity="user", others=("card", "device", "ip")),
-    Group("card", layout=2, entity="card", others=("user", "device", "ip")),
-    Group("device", layout=3, entity="device", others=("user", "card", "ip")),
-    Group("ip", layout=4, entity="ip", others=("user", "card", "device")),
-    Group("merchant", layout=5, entity="merchant", others=("user", "card"), exact=16),
-]
+FULL = list(ORDER_GROUPS)
 
 
 def columns_of(rng: np.random.Generator, events: int, batch: int) -> list[Columns]:

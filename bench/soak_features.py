@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from features.definitions import Definitions
-from features.group import SECOND_MS, Group, Window
+from features.feature import NO_WINDOW, Feature, Ratio
+from features.group import Group
 from features.shop import shop_definitions
 from features.vector import Vector
+from features.window import SECOND_MS, Window
 
 GRACE_MS = SECOND_MS
 SECONDS: Mapping[str, Window] = {
@@ -26,10 +28,14 @@ SECONDS: Mapping[str, Window] = {
 def fast(group: Group) -> Group:
     """The group with windows of seconds."""
 
-    def short(windows: tuple[Window, ...]) -> tuple[Window, ...]:
-        return tuple(replace(SECONDS[window.name], aggregates=window.aggregates) for window in windows)
+    return replace(group, features=tuple(map(short, group.features)), grace_ms=GRACE_MS)
 
-    return replace(group, windows=short(group.windows), distinct=short(group.distinct), grace_ms=GRACE_MS)
+
+def short(feature: Feature) -> Feature:
+    """The feature over a window of seconds, its delay one of seconds too."""
+    read = replace(feature.read, to=SECONDS[feature.read.to.name]) if isinstance(feature.read, Ratio) else feature.read
+    over = NO_WINDOW if feature.over is NO_WINDOW else SECONDS[feature.over.name]
+    return replace(feature, read=read, over=over, delay_ms=feature.delay_ms and 2 * SECOND_MS)
 
 
 def fast_vector(vector: Vector) -> Vector:

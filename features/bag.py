@@ -2,15 +2,17 @@
 
 Little-endian words of 8 bytes:
 
-    header   version u8 | layout u8 | tiles u16 | others u16 | 0 u16, then the newest time seen, ms
+    header   version u8 | layout u8 | tiles u16 | others u16 | 0 u16, the newest time seen, ms, and the floor
     tiles    first time << 8 | level, then the group's sums and peaks; ordered by time
     others   dimension (2 bits) | hash (30 bits) | time last seen (32 bits, in tiles of the finest width); ordered
     entries  5 words each: the store's stamp (BIG-endian, so that its bytes sort), then features/entry.py
 
 The store only ever appends entries. A bag that was never compacted has no header: it begins with a stamp, whose first
 byte is 0 until the year 4253 (it counts microseconds), and no version is 0. A tile is what several entries add up to:
-reading makes rows of both, and one formula serves all. An entry may also be a part of a tile (`PART_...`): that is
-how the events of a hot entity are sent, folded. The price: words are wide, a tile costs 48 bytes in the shop's groups.
+reading makes rows of both, and one formula serves all. Entries later than the floor are those that a group keeps one by
+one (features/recent.py); what is not later may have become part of a tile. An entry may also be a part of a tile
+(`PART_...`): that is how the events of a hot entity are sent, folded.
+The price: words are wide, a tile costs 64 bytes in the shop's groups.
 """
 
 from __future__ import annotations
@@ -23,14 +25,16 @@ import numpy.typing as npt
 
 from features.columns import HASH_BITS, HASH_MASK
 from features.entry import VERSION, Own, mark_of
-from features.group import ABSENT, Group
+from features.feature import ABSENT
+from features.fields import values
+from features.group import Group
 from features.kin import Kin
 from features.segments import ranges
 
 Ints = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.uint64]
 
-HEADER_WORDS = 2
+HEADER_WORDS = 3
 ENTRY_WORDS = 5
 ETERNAL = 255  # the level of the tile that holds everything before the longest window
 TICK_BITS = 32  # of "time last seen"
@@ -39,10 +43,8 @@ TICK_BITS = 32  # of "time last seen"
 PLACE_BITS = 12
 PLACE_MASK = (1 << PLACE_BITS) - 1
 PART_EVENT = 0
-PART_SUMS = 1  # at = first time; amount = sum; the first two others = count | sum of places << 32
-PART_PEAKS = 2  # at = newest time; amount = max; the first two others = sum of squared places
 PART_OTHERS = 3  # at = time last seen; counts nothing but its others
-PART_EXTRA = 4  # at = first time; amount = the extra measure
+PART_FIELDS = 5  # place = which two fields of the tile: amount and the first two others; at = its first or newest time
 
 
 class BadBagError(ValueError):
@@ -67,6 +69,9 @@ class Items(NamedTuple):
     at: Ints  # exact, or the start of its finest tile: no window can tell
 
 
+NOBODY_NAMED = Items(*np.empty((4, 0), np.int64))
+
+
 class Parsed(NamedTuple):
     """Many bags as one array of words, and where in it each one's parts are, (u,) each."""
 
@@ -80,13 +85,18 @@ class Parsed(NamedTuple):
 
 
 class Lifted(NamedTuple):
-    """Bags as rows. `newest` (u,) is -1 where nothing was seen; `raws` (u,) counts the entries below the limit."""
+    """Bags as rows, the entries below the limit last (`raw`).
+
+    `newest` (u,) is -1 where nothing was seen; what is not later than `floor` (u,) may be part of a tile.
+    """
 
     parsed: Parsed
     rows: Rows
     items: Items
     newest: Ints
-    raws: Ints
+    floor: Ints
+    tiled: Items  # the counterparties that no entry names
+    raw: Raw
 
 
 def parse(kin: Kin, bags: Sequence[bytes | None]) -> Parsed:
@@ -142,14 +152,19 @@ def lift(kin: Kin, bags: Sequence[bytes | None], limit: Numbers) -> Lifted:
     """Rows and counterparties of many bags, leaving out entries stamped `limit` (u,) or above."""
     group, parsed = kin.like, parse(kin, bags)
     raw = _raw(kin, parsed, limit)
-    newest = np.full(len(bags), -1)
+    newest, floor = np.full(len(bags), -1), np.full(len(bags), -1)
     _see(newest, raw.owner, raw.at)
-    rows, items = raw.rows(group), raw.items(group)
-    if parsed.headed.any():
-        newest[parsed.headed] = np.maximum(newest, parsed.words[(parsed.start + 1) * parsed.headed])[parsed.headed]
+    rows, items, tiled = raw.rows(group), raw.items(group), NOBODY_NAMED
+    if raw.folded.any():
+        _see(floor, raw.owner[raw.folded], raw.at[raw.folded])
+    if (headed := parsed.headed).any():
+        start = parsed.start * headed
+        newest[headed] = np.maximum(newest, parsed.words[start + 1])[headed]
+        floor[headed] = np.maximum(floor, parsed.words[start + 2])[headed]
         rows = join_rows(_tiles(group, parsed), rows)
-        items = join_items(_others(group, parsed), items)
-    return Lifted(parsed, rows, items, newest, np.bincount(raw.owner, minlength=len(bags)))
+        tiled = _others(group, parsed)
+        items = join_items(tiled, items)
+    return Lifted(parsed, rows, items, newest, floor, tiled, raw)
 
 
 def _see(newest: Ints, owner: Ints, at: Ints) -> None:
@@ -160,28 +175,44 @@ def _see(newest: Ints, owner: Ints, at: Ints) -> None:
         newest[seen] = np.maximum.reduceat(at, (counts.cumsum() - counts)[seen])
 
 
-class _Raw(NamedTuple):
+class Raw(NamedTuple):
     """Entries as they lie in the bags, (m,) each, owners ascending."""
 
+    where: Ints  # the first word of each, its stamp
     owner: Ints
     at: Ints
     amount: Ints
     pair: Ints  # others 0 and 1
     tail: Ints  # other 2, place, flags, mark
+    part: Ints  # PART_...
+
+    @property
+    def folded(self) -> npt.NDArray[np.bool_]:
+        """(m,) which are parts of tiles."""
+        found: npt.NDArray[np.bool_] = self.part == PART_FIELDS
+        return found
+
+    def only(self, which: npt.NDArray[np.bool_]) -> Raw:
+        """Some of them."""
+        return Raw(*(values[which] for values in self))
+
+    def counts(self, bags: int) -> Ints:
+        """(u,) how many of each bag."""
+        return np.bincount(self.owner, minlength=bags)
 
     def rows(self, group: Group) -> Rows:
-        place = self.tail >> 32 & 0xFFFF
-        flags = self.tail >> 48 & 0xFF
-        part = place >> PLACE_BITS
-        sums, peaks = measures(group, self.at, self.amount, flags, place)
-        if part.any():
-            _lift_parts(group, self, part, sums, peaks)
-        return Rows(self.owner, self.at, sums, peaks)
+        place = self.tail >> 32 & PLACE_MASK
+        found = values(group.fields, self.at, self.amount, self.tail >> 48 & 0xFF, place)
+        if self.part.any():
+            _lift_parts(group, self, place, found)
+        split = len(group.sums)
+        return Rows(self.owner, self.at, found[:split], found[split:])
 
-    def items(self, group: Group) -> Items:
+    def items(self, group: Group, only: npt.NDArray[np.bool_] | None = None) -> Items:
+        """The counterparties that entries name; parts of tiles use these bytes otherwise."""
         slots = [self.pair & 0xFFFFFFFF, self.pair >> 32 & 0xFFFFFFFF, self.tail & 0xFFFFFFFF][: len(group.others)]
-        plain = (self.tail >> 32 + PLACE_BITS & 0xF) % PART_OTHERS == 0  # parts of tiles use these bytes otherwise
-        return _items_of(self.owner, self.at, [slot * plain for slot in slots])
+        names = self.part != PART_FIELDS if only is None else only & (self.part != PART_FIELDS)
+        return _items_of(self.owner, self.at, [slot * names for slot in slots])
 
 
 def items_of(own: Own) -> Items:
@@ -192,7 +223,7 @@ def items_of(own: Own) -> Items:
 def _items_of(owner: Ints, at: Ints, slots: Sequence[Ints]) -> Items:
     where = [slot.nonzero()[0] for slot in slots]
     if not where:
-        return Items(*np.empty((4, 0), np.int64))
+        return NOBODY_NAMED
     if len(where) == 1:
         return Items(owner[where[0]], np.zeros(len(where[0]), np.int64), slots[0][where[0]], at[where[0]])
     slot = np.repeat(np.arange(len(where)), [len(found) for found in where])
@@ -203,42 +234,23 @@ def _items_of(owner: Ints, at: Ints, slots: Sequence[Ints]) -> Items:
 
 def measures(group: Group, at: Ints, amount: Ints, flags: Ints, place: Ints) -> tuple[Ints, Ints]:
     """What events count for: (len(group.sums), m) and (len(group.peaks), m)."""
-    fields = {"sum": amount, "max": amount, "log": place, "log2": place}
-    sums = np.ones((len(group.sums), len(at)), np.int64)
-    peaks = np.empty((len(group.peaks), len(at)), np.int64)
-    for row, name in zip(sums, group.sums, strict=True):
-        if name in fields:
-            row[:] = fields[name]
-        if name == "log2":
-            row *= place
-    if "max" in group.peaks:
-        peaks[0] = amount
-    if group.extra is not None:
-        measured = group.extra.of(at, amount, flags)
-        target = sums if group.extra.merge == "sum" else peaks
-        target[-1] = -measured if group.extra.merge == "min" else measured
-    return sums, peaks
+    found = values(group.fields, at, amount, flags, place)
+    return found[: len(group.sums)], found[len(group.sums) :]
 
 
-def _lift_parts(group: Group, raw: _Raw, part: Ints, sums: Ints, peaks: Ints) -> None:
-    """Replaces the measures of entries that are parts of tiles."""
-    pieces = part != PART_EVENT
-    sums[:, pieces] = 0
-    peaks[:, pieces] = ABSENT
-    whole = part == PART_SUMS
-    sums[0, whole], sums[1, whole] = raw.pair[whole] & 0xFFFFFFFF, raw.amount[whole]
-    tops = part == PART_PEAKS
-    if "log" in group.sums:
-        sums[2, whole], sums[3, tops] = raw.pair[whole] >> 32, raw.pair[tops]
-    if "max" in group.peaks:
-        peaks[0, tops] = raw.amount[tops]
-    if group.extra is not None:
-        extras = part == PART_EXTRA
-        target = sums if group.extra.merge == "sum" else peaks
-        target[-1, extras] = raw.amount[extras]
+def _lift_parts(group: Group, raw: Raw, place: Ints, found: Ints) -> None:
+    """Replaces what entries that are parts of tiles count for: (fields, m)."""
+    pieces = np.flatnonzero(raw.part)
+    found[: len(group.sums), pieces] = 0
+    found[len(group.sums) :, pieces] = ABSENT
+    folded = np.flatnonzero(raw.folded)
+    which = place[folded] * 2
+    found[which, folded] = raw.amount[folded]
+    two = which + 1 < len(group.fields)
+    found[which[two] + 1, folded[two]] = raw.pair[folded[two]]
 
 
-def _raw(kin: Kin, parsed: Parsed, limit: Numbers) -> _Raw:
+def _raw(kin: Kin, parsed: Parsed, limit: Numbers) -> Raw:
     where = ranges(parsed.raw_start, parsed.raws, ENTRY_WORDS)
     owner = np.arange(len(parsed.raws)).repeat(parsed.raws)
     stamp = parsed.words[where].byteswap().view(np.uint64)
@@ -250,7 +262,8 @@ def _raw(kin: Kin, parsed: Parsed, limit: Numbers) -> _Raw:
     if (marks != kin.each([mark_of(group) for group in kin.groups])[owner]).any():
         _check_marks(kin, owner, marks)
     words = parsed.words
-    return _Raw(owner, words[where + 1], words[where + 2], words[where + 3], tail)
+    part = tail >> 32 + PLACE_BITS & 0xF
+    return Raw(where, owner, words[where + 1], words[where + 2], words[where + 3], tail, part)
 
 
 def _check_marks(kin: Kin, owner: Ints, marks: Ints) -> None:

@@ -20,6 +20,7 @@ from features import logscale
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Floats2d = npt.NDArray[np.float64]
 
 HASH_BITS = 30
 HASH_MASK = (1 << HASH_BITS) - 1
@@ -29,7 +30,8 @@ HASH_MASK = (1 << HASH_BITS) - 1
 class Columns:
     """Fresh events of one topic's range, in offset order; every array and sequence has length `n`.
 
-    `ids` maps a column name to one id (or None) per event: entities, counterparties and whatever a vector wants.
+    `ids` maps a column name to one id (or None) per event: entities, counterparties and whatever a vector wants; where
+    an event may have several entities of a kind, to a tuple of ids.
     `numbers` holds what a vector reads of the event itself, such as the number of items.
     """
 
@@ -37,7 +39,7 @@ class Columns:
     at_ms: Ints  # event time, epoch ms, 0 to 2^43
     amount: Ints  # minor units of the base currency
     flags: Ints  # bits of the event's kind, 0 to 255
-    ids: Mapping[str, Sequence[str | None]]
+    ids: Mapping[str, Sequence[Any]]
     numbers: Mapping[str, Floats]
     events: Sequence[Any]  # as decoded, for an output adapter
     _hashes: dict[str, Ints] = field(default_factory=dict, init=False, repr=False, compare=False)

@@ -6,6 +6,8 @@ A tile may therefore have the coarsest width whose tiles no such start can cut, 
 for good (with `forever`, it goes into one tile of totals). The newest time is taken from the folded entries alone:
 whoever reads the bag later, even under an older number, sees all of those. Of the counterparties the skyband stays.
 
+What is later than the floor (features/recent.py) stays as it is.
+
 The price: about .3 us per event and group over time, and a tile is a little longer than an entry, so a bag of a few
 entries is left alone until it has more than `cap`.
 """
@@ -23,11 +25,14 @@ from features.bag import (
     ENTRY_WORDS,
     ETERNAL,
     HEADER_WORDS,
+    PART_EVENT,
     TICK_BITS,
     Items,
     Lifted,
     Numbers,
+    Raw,
     Rows,
+    join_items,
     lift,
     merge_runs,
     parse,
@@ -36,6 +41,7 @@ from features.columns import HASH_BITS
 from features.entry import VERSION
 from features.group import Group
 from features.kin import Kin, alone
+from features.recent import floors
 from features.segments import heads, keyed, ranges
 from features.skyband import NOBODY, Others, latest
 
@@ -80,12 +86,56 @@ def compact(group: Group, bags: Sequence[bytes], limit: Numbers) -> list[Compact
 def compact_kin(kin: Kin, bags: Sequence[bytes], limit: Numbers) -> list[Compaction | None]:
     """The same for bags of several groups that are read alike."""
     past = lift(kin, bags, limit)
-    replacements = _encode(kin, past)
-    prefixes = _prefix_bytes(past)
+    old = older(kin.like, past)
+    replacements = _encode(kin, old)
+    kept = _kept(past, old)
+    counts = past.raw.counts(len(bags))
+    prefixes = ((past.parsed.raw_start - past.parsed.start + counts * ENTRY_WORDS) * 8).tolist()
+    folded = (counts > old.raw.counts(len(bags))).tolist()
     return [
-        Compaction(bag[:length], replacement, int.from_bytes(bag[length - 40 : length - 32], "big")) if raws else None
-        for bag, length, replacement, raws in zip(bags, prefixes, replacements, past.raws.tolist(), strict=True)
+        Compaction(bag[:length], replacement + rest, int.from_bytes(bag[length - 40 : length - 32], "big"))
+        if some
+        else None
+        for bag, length, replacement, rest, some in zip(bags, prefixes, replacements, kept, folded, strict=True)
     ]
+
+
+@dataclass(frozen=True)
+class Older:
+    """A bag in two: what may be folded, and the entries that stay."""
+
+    rows: Rows
+    items: Items
+    newest: Ints
+    floor: Ints
+    raw: Raw  # those that stay
+
+
+def older(group: Group, past: Lifted) -> Older:
+    """Parts what a group keeps one by one from the rest; of that, what no window can reach any more is not kept."""
+    if not group.keep:
+        return Older(
+            past.rows, past.items, past.newest, past.floor, past.raw.only(np.zeros(len(past.raw.at), np.bool_))
+        )
+    floor = floors(group.keep, past.rows.owner, past.rows.at, len(past.newest), past.floor)
+    gone = _starts(group, past.newest)
+    raw = past.raw
+    stays = (raw.part == PART_EVENT) & (raw.at > floor[raw.owner]) & (raw.at >= gone[raw.owner])
+    tiles, named = len(past.rows.at) - len(raw.at), past.items
+    folds = np.concatenate((np.ones(tiles, np.bool_), ~stays))
+    rows = Rows(*(values[..., folds] for values in (past.rows.owner, past.rows.at, past.rows.sums, past.rows.peaks)))
+    if stays.any():
+        named = join_items(past.tiled, raw.items(group, ~stays))
+    return Older(rows, named, past.newest, floor, raw.only(stays))
+
+
+def _kept(past: Lifted, old: Older) -> list[bytes]:
+    """The bytes of the entries that stay in each bag."""
+    counts = old.raw.counts(len(past.newest))
+    where = ranges(old.raw.where, np.full(len(old.raw.where), ENTRY_WORDS))
+    blob = past.parsed.words[where].tobytes()
+    ends = np.cumsum(counts) * ENTRY_WORDS * 8
+    return [blob[a:b] for a, b in zip((ends - counts * ENTRY_WORDS * 8).tolist(), ends.tolist(), strict=True)]
 
 
 def canonical(group: Group, bag: bytes) -> dict[str, Any]:
@@ -97,12 +147,14 @@ def canonical_each(group: Group, bags: Sequence[bytes]) -> list[dict[str, Any]]:
     """The same of many bags at once, at a fortieth of the price."""
     kin = alone(group, len(bags))
     past = lift(kin, bags, np.full(len(bags), ALL, np.uint64))
-    tiles, others = merge_tiles(group, past.rows, past.newest), merge_others(kin, past.items, past.newest)
+    old = older(group, past)
+    tiles, others = merge_tiles(group, old.rows, past.newest), merge_others(kin, past.items, past.newest)
     found = [_meaning(group, newest) for newest in past.newest.tolist()]
-    names = ("level", "first", *group.sums, *group.peaks)
+    names = ("level", "first", *(field.name for field in group.fields))
     fields = np.concatenate((tiles.level[None], tiles.first[None], tiles.sums, tiles.peaks)).T.tolist()
     for owner, row in zip(tiles.owner.tolist(), fields, strict=True):
         found[owner]["tiles"].append(dict(zip(names, row, strict=True)))
+    _tell_kept(group, old.raw, found)
     for bins, hashed, tick in zip(others.bins.tolist(), others.hash.tolist(), others.tick.tolist(), strict=True):
         owner, slot = divmod(bins, len(group.others))
         found[owner]["others"][group.others[slot]][f"{hashed:08x}"] = tick * group.ladder[0]
@@ -110,7 +162,17 @@ def canonical_each(group: Group, bags: Sequence[bytes]) -> list[dict[str, Any]]:
 
 
 def _meaning(group: Group, newest: int) -> dict[str, Any]:
-    return {"group": group.name, "newest": newest, "tiles": [], "others": {name: {} for name in group.others}}
+    others: dict[str, dict[str, int]] = {name: {} for name in group.others}
+    return {"group": group.name, "newest": newest, "tiles": [], "events": [], "others": others}
+
+
+def _tell_kept(group: Group, raw: Raw, found: list[dict[str, Any]]) -> None:
+    """Adds the events that stay one by one, by time and then by what they count for."""
+    rows = raw.rows(group)
+    names = ("at", *(field.name for field in group.fields))
+    fields = np.concatenate((rows.at[None], rows.sums, rows.peaks)).T.tolist()
+    for owner, row in sorted(zip(raw.owner.tolist(), fields, strict=True)):
+        found[owner]["events"].append(dict(zip(names, row, strict=True)))
 
 
 def merge_tiles(group: Group, rows: Rows, newest: Ints) -> Tiles:
@@ -129,14 +191,23 @@ def merge_tiles(group: Group, rows: Rows, newest: Ints) -> Tiles:
 
 def _levels(group: Group, owner: Ints, at: Ints, newest: Ints) -> Ints:
     """(m,) the coarsest level that no start to come can cut; ETERNAL or -1 for what is before every start."""
-    starts = {window: window.cut(np.maximum(newest - group.grace_ms, 0)) for window in group.windows if window.tiles}
+    end = np.maximum(newest - group.grace_ms, 0)
+    starts = {window: window.cut(end) for window in group.summed if window.tiles}
     level = np.zeros_like(at)
     for width in group.ladder[1:]:
         finer = [start for window, start in starts.items() if window.tile_ms < width]
         closed = (at // width + 1) * width
         level += closed <= np.min(finer, axis=0)[owner] if finer else 1
-    gone = at < np.min(list(starts.values()), axis=0)[owner]
+    gone = at < _starts(group, newest)[owner]
     return np.where(gone, ETERNAL if group.forever else -1, level)
+
+
+def _starts(group: Group, newest: Ints) -> Ints:
+    """(u,) before which no window to come can reach, neither at a tile's edge nor exactly."""
+    end = np.maximum(newest - group.grace_ms, 0)
+    cuts = [window.sharp_cut(end) if group.keep else window.cut(end) for window in group.summed if window.tiles]
+    found: Ints = np.min(cuts, axis=0)
+    return found
 
 
 def merge_others(kin: Kin, items: Items, newest: Ints) -> Others:
@@ -152,7 +223,7 @@ def merge_others(kin: Kin, items: Items, newest: Ints) -> Others:
     return latest(keep, key, items.at[recent] // group.ladder[0])
 
 
-def _encode(kin: Kin, past: Lifted) -> list[bytes]:
+def _encode(kin: Kin, past: Older) -> list[bytes]:
     """Header, tiles and others of each bag."""
     group, layout = kin.like, kin.each([group.layout for group in kin.groups])
     tiles, others = merge_tiles(group, past.rows, past.newest), merge_others(kin, past.items, past.newest)
@@ -169,6 +240,7 @@ def _encode(kin: Kin, past: Lifted) -> list[bytes]:
     words = np.zeros(int(sizes.sum()), "<i8")
     words[start] = VERSION | layout << 8 | tile_count << 16 | other_count << 32
     words[start + 1] = past.newest
+    words[start + 2] = past.floor
     where = ranges(start + HEADER_WORDS, tile_count, group.tile_words)
     words[where] = tiles.first << 8 | tiles.level
     words[where + np.arange(1, group.tile_words)[:, None]] = np.concatenate((tiles.sums, tiles.peaks))
@@ -177,9 +249,3 @@ def _encode(kin: Kin, past: Lifted) -> list[bytes]:
     words[ranges(start + HEADER_WORDS + tile_count * group.tile_words, other_count)] = packed
     blob = words.tobytes()
     return [blob[a : a + n] for a, n in zip((start * 8).tolist(), (sizes * 8).tolist(), strict=True)]
-
-
-def _prefix_bytes(past: Lifted) -> list[int]:
-    """How many bytes of each bag the fold has read."""
-    lengths: list[int] = ((past.parsed.raw_start - past.parsed.start + past.raws * ENTRY_WORDS) * 8).tolist()
-    return lengths

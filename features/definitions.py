@@ -15,10 +15,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from features.columns import Columns, Floats, Ints
+from features.columns import Columns, Floats, Floats2d, Ints
 from features.group import Group
 from features.join import Join, Meeting
-from features.vector import Floats2d, Vector
+from features.vector import Vector
 from schemas.decode import Decoded
 
 
@@ -100,7 +100,7 @@ class Definitions:
     @cached_property
     def layout(self) -> str:
         """16 hex digits of what decides the meaning of stored bytes: a constant of the state space."""
-        parts = [repr((g.name, g.layout, g.entity, g.others, g.ladder, g.sums, g.peaks, g.money)) for g in self.groups]
+        parts = [repr((g.name, g.layout, g.entity, g.many, g.others, g.ladder, g.fields, g.keep)) for g in self.groups]
         return sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 

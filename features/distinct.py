@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.bag import Items
-from features.columns import HASH_BITS, HASH_MASK
+from features.columns import HASH_BITS, HASH_MASK, Floats2d
 from features.kin import Kin
 from features.seen import Events, Pairs, Views
 from features.segments import VALUE_BITS, VALUE_MASK, heads, keyed, last_by_key, ranges, run_ends, running_max
@@ -51,6 +51,7 @@ class Near(NamedTuple):
     hash: Ints
     last: Ints  # when the counterparty was last seen, the bag included
     past: Ints  # the same without the block's events, NEVER if it is not in the bag
+    before: Ints  # (e,) when each event's own counterparty was last seen before it, NEVER if it was not
 
     def added(self, cut: Ints) -> npt.NDArray[np.bool_]:
         """Which pairs add a counterparty to the window that starts at `cut` (e,)."""
@@ -58,18 +59,18 @@ class Near(NamedTuple):
         return (self.last >= start) & (self.past < start)
 
 
-def count(kin: Kin, items: Items, events: Events, views: Views, pairs: Pairs) -> list[Floats]:
-    """One (e,) array per counterparty column and window, in that order."""
+def fill(kin: Kin, items: Items, events: Events, views: Views, pairs: Pairs, columns: Floats2d) -> None:
+    """The columns of counterparties: how many there are in a window, and whether the event's own is new to it."""
     group, slots = kin.like, len(kin.like.others)
     exact = kin.each([group.exact for group in kin.groups])[events.owner]
-    cuts = [window.cut(events.end) for window in group.counted]
-    known = _known(items, slots, len(views.owner), group.ladder[0], since=int(min(cut.min() for cut in cuts)))
-    columns = []
-    for slot in range(slots):
-        bins = views.of * slots + slot
-        near = _near(known, bins, events, pairs, slot)
-        columns += [_count(exact, known, bins, near, cut) for cut in cuts]
-    return columns
+    cuts = {window: window.cut(events.end) for window in group.counted}
+    since = int(min(cut.min() for cut in cuts.values()))
+    known = _known(items, slots, len(views.owner), group.ladder[0], since)
+    near = {slot: _near(known, views.of * slots + slot, events, pairs, slot) for slot in range(slots)}
+    for row, slot, window in group.plan.distinct:
+        columns[row] = _count(exact, known, views.of * slots + slot, near[slot], cuts[window])
+    for row, slot, window in group.plan.new:
+        columns[row] = _new(exact, known, views.of * slots + slot, events.others[slot], near[slot], cuts[window])
 
 
 def _known(items: Items, slots: int, views: int, tile_ms: int, since: int) -> Known:
@@ -92,12 +93,12 @@ def _near(known: Known, bins: Ints, events: Events, pairs: Pairs, slot: int) -> 
     past = _last_seen(known, key)
     if pairs.alone:
         of = hashes.nonzero()[0]
-        return Near(of, hashes[of], np.maximum(at, past)[of], past[of])
-    last, following = _mentions(key, np.maximum(at, past))
+        return Near(of, hashes[of], np.maximum(at, past)[of], past[of], past)
+    last, following, before = _mentions(key, np.maximum(at, past))
     of, which = pairs.of, pairs.seen
     live = (hashes[which] != 0) & (following[which] > of)
     of, which = of[live], which[live]
-    return Near(of, hashes[which], last[which], past[which])
+    return Near(of, hashes[which], last[which], past[which], np.maximum(before, past))
 
 
 def _last_seen(known: Known, key: Ints) -> Ints:
@@ -107,8 +108,10 @@ def _last_seen(known: Known, key: Ints) -> Ints:
     return np.where(known.key[where] == key, known.last[where], NEVER)
 
 
-def _mentions(key: Ints, at: Ints) -> tuple[Ints, Ints]:
-    """Of each mention of a counterparty: when it was last seen up to here, and the place of its next mention."""
+def _mentions(key: Ints, at: Ints) -> tuple[Ints, Ints, Ints]:
+    """Of each mention of a counterparty: when it was last seen up to here, the place of its next mention, and when it
+    was seen before, NEVER where this is the first.
+    """
     order = np.argsort(key, kind="stable")
     ordered = key[order]
     run = np.cumsum(heads(ordered)) - 1
@@ -117,7 +120,38 @@ def _mentions(key: Ints, at: Ints) -> tuple[Ints, Ints]:
     following = np.full(len(key), len(key))
     same = ordered[1:] == ordered[:-1]
     following[order[:-1][same]] = order[1:][same]
-    return last, following
+    before = np.full(len(key), NEVER)
+    before[order[1:][same]] = last[order[:-1][same]]
+    return last, following, before
+
+
+def _new(exact: Ints, known: Known, bins: Ints, hashes: Ints, near: Near, cut: Ints) -> Floats:
+    """1.0 where the event's own counterparty was not seen since the cut, and it would be known if it had been.
+
+    It would where fewer than `exact` others of the window have a smaller hash: those are never forgotten.
+    """
+    fresh = (hashes != 0) & (near.before < cut)
+    asked = np.flatnonzero(fresh & (known.start[bins + 1] - known.start[bins] + _block(near, len(bins)) > exact))
+    if len(asked):
+        smaller = _smaller(known, bins[asked], hashes[asked], cut[asked])
+        added = near.added(cut) & (near.hash < hashes[near.of])
+        smaller += np.bincount(near.of[added], minlength=len(bins))[asked]
+        fresh[asked] = smaller < exact[asked]
+    answer: Floats = fresh.astype(np.float64)
+    return answer
+
+
+def _block(near: Near, events: int) -> Ints:
+    return np.bincount(near.of, minlength=events)
+
+
+def _smaller(known: Known, bins: Ints, hashes: Ints, cut: Ints) -> Ints:
+    """How many of each bin have a smaller hash and were seen since the cut."""
+    start = known.start[bins]
+    sizes = np.searchsorted(known.key, bins << HASH_BITS | hashes) - start
+    owner = np.repeat(np.arange(len(bins)), sizes)
+    inside = known.last[ranges(start, sizes)] >= cut[owner]
+    return np.bincount(owner[inside], minlength=len(bins))
 
 
 def _count(exact: Ints, known: Known, bins: Ints, near: Near, cut: Ints) -> Floats:

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.columns import Columns, Ints
-from features.group import ANY_KIND, Group
+from features.columns import Columns, Floats2d, Ints
+from features.feature import ANY_KIND
+from features.group import Group
+from features.segments import heads
 
 ENTRY_BYTES = 32  # without the stamp
 VERSION = 1
@@ -24,36 +26,71 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Own:
-    """The events of a range as one group sees them, (n,) each, in offset order.
+    """The events of a range as one group sees them, (m,) each, in offset order.
 
-    `owner` is the place of the event's entity among the range's entities, or -1 where the event has none.
+    `owner` is the place of the event's entity among the range's entities, or -1 where the event has none. Where an
+    event may have several entities it is here once for each of them, `event` (m,) says which of the `n` it is.
     """
 
     owner: Ints
     at: Ints
-    amount: Ints  # 0 where the group does not count this kind's money
+    amount: Ints
     flags: Ints
     place: Ints
-    others: Ints  # (len(group.others), n) hashes, 0 = none
+    others: Ints  # (len(group.others), m) hashes, 0 = none
+    event: Ints | None = None
+    n: int = 0  # of events, where `event` is given
+
+    def since(self, place: int) -> int:
+        """The first of these that belongs to the range's event at `place` or a later one."""
+        return place if self.event is None else int(np.searchsorted(self.event, place))
+
+    def per_event(self, folded: Floats2d) -> Floats2d:
+        """(columns, m) -> (columns, n): of an event with several entities, the largest."""
+        if self.event is None:
+            return folded
+        out = np.zeros((len(folded), self.n))
+        if len(self.event):
+            first = np.flatnonzero(heads(self.event))
+            out[:, self.event[first]] = np.maximum.reduceat(folded, first, axis=1)
+        return out
 
 
 def own_of(group: Group, columns: Columns) -> tuple[list[str], Own]:
     """The distinct entities of a range in order of first appearance, and its events as the group sees them."""
     ids = columns.ids[group.entity]
+    others = np.array(
+        [_others(columns, other, kinds) for other, kinds in zip(group.others, group.other_kinds, strict=True)]
+    )
+    own = Own(
+        np.zeros(columns.n, np.int64),
+        columns.at_ms,
+        columns.amount,
+        columns.flags,
+        columns.place,
+        others.astype(np.int64).reshape(len(group.others), columns.n),
+    )
+    if group.many:
+        several = [tuple(dict.fromkeys(of_event)) for of_event in ids]
+        ids = [entity for of_event in several for entity in of_event]
+        own = _repeated(own, np.repeat(np.arange(columns.n), [len(of_event) for of_event in several]))
     entities = [entity for entity in dict.fromkeys(ids) if entity is not None]
     index: dict[str | None, int] = dict(zip(entities, range(len(entities)), strict=True))
     index[None] = -1
-    owner = np.fromiter(map(index.__getitem__, ids), np.int64, columns.n)
-    amount, place = _money(group, columns)
-    others = np.array([columns.hashes(other) for other in group.others], np.int64).reshape(len(group.others), columns.n)
-    return entities, Own(owner, columns.at_ms, amount, columns.flags, place, others)
+    own.owner[:] = np.fromiter(map(index.__getitem__, ids), np.int64, len(ids))
+    return entities, own
 
 
-def _money(group: Group, columns: Columns) -> tuple[Ints, Ints]:
-    if group.money == ANY_KIND:
-        return columns.amount, columns.place
-    counts = (columns.flags & group.money) != 0
-    return np.where(counts, columns.amount, 0), np.where(counts, columns.place, 0)
+def _others(columns: Columns, other: str, kinds: int) -> Ints:
+    hashes = columns.hashes(other)
+    return hashes if kinds == ANY_KIND else hashes * ((columns.flags & kinds) != 0)
+
+
+def _repeated(own: Own, event: Ints) -> Own:
+    """Each event once for each of its entities."""
+    owner, at, amount = own.owner[event], own.at[event], own.amount[event]
+    flags, place, others = own.flags[event], own.place[event], own.others[:, event]
+    return Own(owner, at, amount, flags, place, others, event, len(own.owner))
 
 
 def side_by_side(owns: Sequence[Own], counts: Sequence[int], slots: int) -> Own:

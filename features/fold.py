@@ -1,10 +1,10 @@
 """The fold: bags and a range's events in, one row of aggregates per event out. One code for live and for history.
 
 Rows (entries and tiles alike) are sorted once by entity and time and summed up; a window of an event is then the
-total of its entity minus the sum before the window's start, found by binary search. Peaks are taken over the
-contiguous slice. The entity's other events of the same range come as pairs (features/seen.py). All sums are int64;
-floats appear only in the last step, each by a fixed sequence of IEEE operations, so that the bytes repeat on any CPU.
-Groups that are read alike are folded in one pass while they are small (features/kin.py).
+total of its entity minus the sum before the window's start, found by binary search, for all windows and fields at once.
+Peaks are taken over the contiguous slice. The entity's other events of the same range come as pairs (features/seen.py).
+All sums are int64; floats appear only in the last step, each by a fixed sequence of IEEE operations, so that the bytes
+repeat on any CPU. Groups that are read alike are folded in one pass while they are small (features/kin.py).
 
 The price: 1.2 to 1.7 us an event of the reference job, 3 to 7 with five windows and three counterparties to count, and
 1 ms a pass however short the range; see docs/performance.md.
@@ -19,17 +19,20 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from features import distinct, seen
-from features.bag import Numbers, Rows, lift
+from features import distinct, recent, seen
+from features.bag import Lifted, Numbers, Rows, lift
+from features.columns import Floats2d
 from features.entry import Own, side_by_side
-from features.group import ABSENT, Aggregate, Group
+from features.feature import ABSENT
+from features.fields import UNIT, direction
+from features.group import Group
 from features.kin import Kin, alike, alone
 from features.logscale import STEPS
-from features.segments import VALUE_MASK, keyed, run_ends
+from features.segments import VALUE_BITS, VALUE_MASK, heads, keyed, ranges, run_ends
+from features.window import DAY_MS, Window
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Floats2d = npt.NDArray[np.float64]
 
 ENDLESS = np.iinfo(np.int64).max  # sorts after every key
 PASS_BYTES = 800_000  # of bags that one pass reads: beyond, what it makes of them leaves the cache before it is used
@@ -76,15 +79,12 @@ def _together(lots: Sequence[Lot]) -> Iterator[Floats2d]:
     ends = np.cumsum([len(lot.own.owner) for lot in lots]).tolist()
     for lot, start, end in zip(lots, [0, *ends], ends, strict=False):
         own = out[:, start:end]
-        yield (own if lot.group is kin.like else own[_rows_of(lot.group, kin.like)]).T
+        yield lot.own.per_event(own if lot.group is kin.like else own[_rows_of(lot.group, kin.like)]).T
 
 
 def _rows_of(group: Group, like: Group) -> Ints:
     """The places of the group's columns among those of the one that stands for it: it may count fewer others."""
-    missing = (len(like.others) - len(group.others)) * len(like.counted)
-    last = len(like.columns) - like.times
-    places = np.arange(len(like.columns))
-    return np.delete(places, slice(last - missing, last))
+    return np.array([like.keys.index(key) for key in group.keys], np.int64)
 
 
 def fold(group: Group, bags: Sequence[bytes | None], limit: Numbers, own: Own) -> Floats2d:
@@ -92,12 +92,9 @@ def fold(group: Group, bags: Sequence[bytes | None], limit: Numbers, own: Own) -
 
     `bags` (u,) are those of the range's entities, `limit` (u,) the number of each one's shard: entries stamped with it
     or above are ignored. The k-th event of an entity sees the bag, the k - 1 before it and itself. An event without an
-    entity gets zeros. Amounts are in minor units, spread in doublings (powers of two); `since_last` is -1 where the
-    entity was not seen within the longest window; `span` goes from the oldest that it holds to the
-    newest that is known, the event among them, so its last value does not depend on the order of arrival; an extra
-    measure is -1 where a minimum or maximum has nothing.
+    entity gets zeros, one with several the largest of theirs. features/feature.py says what each column is.
     """
-    return _fold(alone(group, len(bags)), bags, limit, own).T
+    return own.per_event(_fold(alone(group, len(bags)), bags, limit, own)).T
 
 
 def _fold(kin: Kin, bags: Sequence[bytes | None], limit: Numbers, own: Own) -> Floats2d:
@@ -109,13 +106,14 @@ def _fold(kin: Kin, bags: Sequence[bytes | None], limit: Numbers, own: Own) -> F
     if len(events.order):
         views = seen.views_of(events, len(bags))
         pairs = seen.pairs_of(events)
-        sight = _sight(seen.rows_seen(past.rows, events, views), events, views, pairs)
-        columns = [*_windows(group, sight)]
+        sight = _sight(group, past, events, views, pairs)
+        columns = np.empty((len(group.columns), len(events.order)))
+        _sums(group, sight, columns)
+        _peaks(group, sight, columns)
+        _recent(group, sight, columns)
+        _times(group, sight, columns)
         if group.counted:
-            items = seen.items_seen(past.items, events, views)
-            columns += distinct.count(kin, items, events, views, pairs)
-        if group.recency:
-            columns += _recency(group, sight)
+            distinct.fill(kin, seen.items_seen(past.items, events, views), events, views, pairs, columns)
         out[:, events.order] = columns
     return out
 
@@ -126,16 +124,23 @@ class _Sight(NamedTuple):
     events: seen.Events
     pairs: seen.Pairs
     view: Ints  # (e,)
-    stop: Ints  # (e,) where the view's rows end
+    first: Ints  # (e,) where the view's rows begin
+    stop: Ints  # (e,) where they end
     key: Ints  # (m + 1,) view and time, then a sentinel
     totals: Ints  # (sums, m + 1) running sums of the rows
     ends: Ints  # (sums, e) the view's total with all that is near
     peaks: Ints  # (peaks, m + 1) of the rows; the last is a sentinel
     near: Rows  # (p,) the seen events of the pairs; the owner is who sees
     near_peaks: Ints  # (peaks, e) of all that is near
+    floor: Ints | None  # (e,) what is later is kept one by one; None where nothing is
+
+    def cut(self, window: Window) -> Ints:
+        """(e,) the first ms inside."""
+        tile = window.cut(self.events.end)
+        return tile if self.floor is None else recent.cut(tile, window.sharp_cut(self.events.end), self.floor)
 
     def start(self, cut: Ints) -> Ints:
-        """(e,) where each event's rows at or after `cut` begin."""
+        """(..., e) where each event's rows at or after `cut` begin."""
         return self.key.searchsorted(keyed(self.view, cut))
 
     def outside(self, cut: Ints) -> Ints:
@@ -143,7 +148,8 @@ class _Sight(NamedTuple):
         return (self.near.at < cut[self.near.owner]).nonzero()[0]
 
 
-def _sight(rows: Rows, events: seen.Events, views: seen.Views, pairs: seen.Pairs) -> _Sight:
+def _sight(group: Group, past: Lifted, events: seen.Events, views: seen.Views, pairs: seen.Pairs) -> _Sight:
+    rows = seen.rows_seen(past.rows, events, views)
     key = keyed(rows.owner, rows.at)
     order = key.argsort(kind="stable")  # a merge sort: bags are mostly in order already
     totals = np.zeros((len(rows.sums), len(order) + 1), np.int64)
@@ -151,12 +157,17 @@ def _sight(rows: Rows, events: seen.Events, views: seen.Views, pairs: seen.Pairs
     peaks = np.full((len(rows.peaks), len(order) + 1), ABSENT)
     peaks[:, :-1] = rows.peaks.take(order, axis=1)
     near = seen.rows_near(events, pairs)
-    stop = run_ends(rows.owner, len(views.owner))[views.of]
-    ends = totals.take(stop, axis=1) + _merge(np.add, pairs, near.sums)
+    ends = run_ends(rows.owner, len(views.owner))
+    stop, first = ends[views.of], np.append(0, ends)[views.of]
+    total = totals.take(stop, axis=1) + _merge(np.add, pairs, near.sums)
     ordered = np.full(len(order) + 1, ENDLESS)
     ordered[:-1] = key[order]
     near_peaks = _merge(np.maximum, pairs, near.peaks)
-    return _Sight(events, pairs, views.of, stop, ordered, totals, ends, peaks, near, near_peaks)
+    floor = None
+    if group.keep:
+        least = past.floor[views.owner][views.of]
+        floor = recent.floors_seen(group.keep, ordered, first, stop, least, near, pairs)
+    return _Sight(events, pairs, views.of, first, stop, ordered, totals, total, peaks, near, near_peaks, floor)
 
 
 def _merge(rule: np.ufunc, pairs: seen.Pairs, near: Ints) -> Ints:
@@ -164,23 +175,91 @@ def _merge(rule: np.ufunc, pairs: seen.Pairs, near: Ints) -> Ints:
     return near if pairs.alone else rule.reduceat(near, pairs.start, axis=-1)
 
 
-def _windows(group: Group, sight: _Sight) -> Iterator[Floats]:
-    for window in group.windows:
-        cut = window.cut(sight.events.end)
-        start, outside = sight.start(cut), sight.outside(cut)
-        sums = sight.ends - sight.totals.take(start, axis=1)
-        if len(outside):
-            for row, near in zip(sums, sight.near.sums, strict=True):
+def _sums(group: Group, sight: _Sight, columns: Floats2d) -> None:
+    """What adds up: every term once, then the columns made of them."""
+    plan = group.plan
+    if not plan.terms:
+        return
+    terms = _terms(group, sight)
+    for row, term in plan.plain:
+        columns[row] = terms[term]
+    for row, q in plan.quotients:
+        top, below = terms[q.top], terms[q.below]
+        if q.plus or q.more:
+            top, below = top + q.plus, below + q.more
+        np.divide(top, np.maximum(below, q.least), out=columns[row])
+        if q.scale != 1.0:
+            columns[row] *= q.scale
+    for row, count, places, squares in plan.spreads:
+        columns[row] = _spread(terms[count], terms[places], terms[squares])
+    for row, count, cosine, sine in plan.habits:
+        columns[row] = _habit(sight.events.rows.at, terms[count], terms[cosine], terms[sine])
+
+
+def _terms(group: Group, sight: _Sight) -> Ints:
+    """(terms, e)"""
+    plan = group.plan
+    cuts = np.array([sight.cut(window) for window in plan.windows])
+    sums = sight.ends[:, None] - sight.totals.take(sight.start(cuts), axis=1)
+    for window, cut in enumerate(cuts):
+        if len(outside := sight.outside(cut)):
+            for row, near in zip(sums[:, window], sight.near.sums, strict=True):
                 np.subtract.at(row, sight.near.owner[outside], near[outside])
-        peaks = _peaks(sight, start, outside) if {"max", "extra"} & set(group.of(window)) else sight.peaks
-        for aggregate in group.of(window):
-            yield _aggregate(group, aggregate, sums, peaks)
+    terms = np.empty((len(plan.terms), len(sight.stop)), np.int64)
+    mine = sight.events.rows
+    for row, term in zip(terms, plan.terms, strict=True):
+        row[:] = sums[term.field, term.window]
+        if term.late >= 0:
+            row -= sums[term.field, term.late]
+        if term.own:
+            row -= mine.sums[term.field] * _inside(mine.at, cuts, term.window, term.late)
+    return terms
 
 
-def _peaks(sight: _Sight, start: Ints, outside: Ints) -> Ints:
-    """(peaks, e) the largest of each peak field in the window, ABSENT where there is none."""
-    if not len(sight.peaks):
-        return sight.peaks
+def _inside(at: Ints, cuts: Ints, window: int, late: int) -> Ints:
+    """(e,) 1 where the event itself is in the window."""
+    inside = at >= cuts[window]
+    if late >= 0:
+        inside &= at < cuts[late]
+    told: Ints = inside.astype(np.int64)
+    return told
+
+
+def _spread(count: Ints, places: Ints, squares: Ints) -> Floats:
+    """Standard deviation of the places on the log scale, in doublings."""
+    some = np.maximum(count, 1)
+    mean = places / some
+    spread: Floats = np.sqrt(np.maximum(squares / some - mean * mean, 0.0)) / STEPS
+    return spread
+
+
+def _habit(at: Ints, count: Ints, cosine: Ints, sine: Ints) -> Floats:
+    """kappa * cos(hour - usual hour), kappa as Banerjee et al. (2005) estimate it from the mean resultant length.
+
+    A single event would make a certainty of itself, so the length is taken as if two more events had no direction.
+    """
+    length = np.sqrt((cosine * cosine + sine * sine).astype(np.float64)) / UNIT
+    mean = np.minimum(length / (count + 2), 0.999)
+    kappa = mean * (2.0 - mean * mean) / (1.0 - mean * mean)
+    x, y = direction(at)
+    towards = (cosine * x + sine * y) / np.maximum(length * (UNIT * UNIT), 1.0)
+    fits: Floats = np.where(count > 0, kappa * towards, 0.0)
+    return fits
+
+
+def _peaks(group: Group, sight: _Sight, columns: Floats2d) -> None:
+    """The largest of a field in each window; a minimum is the largest negative."""
+    found: dict[int, Ints] = {}
+    for row, field, window, negated, nothing in group.plan.peaks:
+        if window not in found:
+            found[window] = _largest(sight, sight.cut(group.plan.windows[window]))
+        largest = found[window][field]
+        columns[row] = np.where(largest == ABSENT, nothing, -largest if negated else largest)
+
+
+def _largest(sight: _Sight, cut: Ints) -> Ints:
+    """(peaks, e) the largest of each peak field since `cut`, ABSENT where there is none."""
+    start, outside = sight.start(cut), sight.outside(cut)
     bounds = np.stack((start, sight.stop), axis=1).ravel()
     far = np.where(start < sight.stop, np.maximum.reduceat(sight.peaks, bounds, axis=1)[:, ::2], ABSENT)
     near = sight.near_peaks
@@ -191,53 +270,78 @@ def _peaks(sight: _Sight, start: Ints, outside: Ints) -> Ints:
     return np.maximum(far, near)
 
 
-def _aggregate(group: Group, aggregate: Aggregate, sums: Ints, peaks: Ints) -> Floats:
-    values: Floats
-    if aggregate == "count":
-        values = sums[0].astype(np.float64)
-    elif aggregate == "sum":
-        values = sums[1].astype(np.float64)
-    elif aggregate == "mean":
-        values = sums[1] / np.maximum(sums[0], 1)
-    elif aggregate == "max":
-        values = np.where(peaks[0] == ABSENT, 0, peaks[0]).astype(np.float64)
-    elif aggregate == "spread":
-        values = _spread(sums)
-    else:
-        values = _extra(group, sums, peaks)
-    return values
+def _recent(group: Group, sight: _Sight, columns: Floats2d) -> None:
+    """The amount against those of the newest events that are kept one by one."""
+    told: dict[object, tuple[Floats, Floats]] = {}
+    for row, one, place, window, in_spreads in group.plan.usual:
+        key = one, place, window
+        if key not in told:
+            owner, places = _kept(sight, sight.cut(window), one, place)
+            told[key] = recent.against_usual(sight.events.place, owner, places)
+        away, spread = told[key]
+        unit = np.maximum(spread * recent.NORMAL, recent.LEAST_SPREAD) if in_spreads else float(STEPS)
+        columns[row] = away / unit
 
 
-def _spread(sums: Ints) -> Floats:
-    """Standard deviation of the places on the log scale, in doublings."""
-    some = np.maximum(sums[0], 1)
-    mean = sums[2] / some
-    spread: Floats = np.sqrt(np.maximum(sums[3] / some - mean * mean, 0.0)) / STEPS
-    return spread
+def _kept(sight: _Sight, cut: Ints, one: int, place: int) -> tuple[Ints, Ints]:
+    """Of the events kept one by one since `cut`, those that count: who sees each, and its place."""
+    assert sight.floor is not None
+    since = np.maximum(cut, sight.floor + 1)
+    start = sight.start(since)
+    seen_by = np.repeat(np.arange(len(start)), np.maximum(sight.stop - start, 0))
+    where = ranges(start, np.maximum(sight.stop - start, 0))
+    counts = (sight.totals[one, where + 1] - sight.totals[one, where]) == 1
+    places = sight.totals[place, where + 1] - sight.totals[place, where]
+    near, pairs = sight.near, sight.pairs
+    earlier = (near.at >= since[near.owner]) & (near.sums[one] == 1) & (pairs.seen != pairs.of)
+    owner = np.concatenate((seen_by[counts], near.owner[earlier]))
+    return owner, np.concatenate((places[counts], near.sums[place][earlier]))
 
 
-def _extra(group: Group, sums: Ints, peaks: Ints) -> Floats:
-    merge = group.extra.merge if group.extra is not None else "sum"
-    if merge == "sum":
-        values: Floats = sums[-1].astype(np.float64)
-    else:
-        values = np.where(peaks[-1] == ABSENT, -1, -peaks[-1] if merge == "min" else peaks[-1]).astype(np.float64)
-    return values
-
-
-def _recency(group: Group, sight: _Sight) -> list[Floats]:
+def _times(group: Group, sight: _Sight, columns: Floats2d) -> None:
     """Seconds since the newest seen before (-1: never) and since the oldest that the longest window holds; the span."""
+    for row, field, window, last in group.plan.since:
+        columns[row] = _days_since(sight, field, window, last)
+    if not group.plan.times:
+        return
     at, before = sight.events.rows.at, sight.events.before
-    cut = group.horizon.cut(sight.events.end)
+    cut = sight.cut(group.horizon)
     known = (before >= cut) & (before >= 0)
-    last = np.where(known, np.maximum(at - before, 0) / 1000, -1.0)
     start = sight.start(cut)
     far = np.where(start < sight.stop, sight.key[start] & VALUE_MASK, NO_TIME)
     near = sight.near.at.copy()
     near[sight.outside(cut)] = NO_TIME
     oldest = np.minimum(far, _merge(np.minimum, sight.pairs, near))
-    first = np.where(oldest == NO_TIME, 0.0, np.maximum(at - oldest, 0) / 1000)
-    if not group.span:
-        return [last, first]
-    newest = np.maximum(at, before)
-    return [last, first, np.where(oldest == NO_TIME, 0.0, (newest - oldest) / 1000)]
+    for row, label in group.plan.times:
+        if label == "since_last_s":
+            columns[row] = np.where(known, np.maximum(at - before, 0) / 1000, -1.0)
+        else:
+            newest = at if label == "since_first_s" else np.maximum(at, before)
+            columns[row] = np.where(oldest == NO_TIME, 0.0, np.maximum(newest - oldest, 0) / 1000)
+
+
+def _days_since(sight: _Sight, field: int, window: Window, last: bool) -> Floats:
+    """Days from the start of the last (first) tile of the window whose field adds up to more than 0; -1: none."""
+    end = sight.events.end
+    cut = window.cut(end)
+    start = sight.start(cut)
+    counts = np.maximum(sight.stop - start, 0)
+    where = ranges(start, counts)
+    told = sight.totals[field, where + 1] - sight.totals[field, where]
+    near = sight.near
+    inside = near.at >= cut[near.owner]
+    owner = np.concatenate((np.repeat(np.arange(len(end)), counts)[told != 0], near.owner[inside]))
+    at = np.concatenate((sight.key[where[told != 0]] & VALUE_MASK, near.at[inside]))
+    value = np.concatenate((told[told != 0], near.sums[field][inside]))
+    tiles = keyed(owner, at // window.tile_ms)
+    order = np.argsort(tiles, kind="stable")
+    first = np.flatnonzero(heads(tiles[order]))
+    found = np.full(len(end), -1)
+    if len(first):
+        bad = np.add.reduceat(value[order], first) > 0
+        tile = tiles[order][first][bad]
+        who, tick = tile >> VALUE_BITS, tile & VALUE_MASK
+        if not last:
+            who, tick = who[::-1], tick[::-1]
+        found[who] = tick
+    return np.where(found < 0, -1.0, np.maximum(end - found * window.tile_ms, 0) / DAY_MS)

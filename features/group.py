@@ -1,127 +1,103 @@
-"""Groups: what is remembered of an entity, and which aggregates are read of it. Adding one is a few lines.
+"""Groups: an entity, the features told of it, and what its bag must hold for them. Adding a feature is one line.
 
-A group keeps one bag (features/bag.py) per entity, say per card, with one entry per event. Windows are defined on
-tiles: an entry is in a window iff
+A group keeps one bag (features/bag.py) per entity, say per card, with one entry per event. What a tile adds up (`sums`,
+`peaks`), which counterparties an entry names (`others`), how wide tiles are (`ladder`) and which columns there are
+follow from the features. The event itself is in its own windows (if its time is: a late one may be too old for a short
+one). "Seen" is the order of arrival: the bag before the range, then the range's events of that entity in offset order.
 
-    floor(at / tile_ms) > floor(end / tile_ms) - tiles,    end = max(event at, newest at seen before - grace_ms)
-
-so an entry may be merged with others of its tile without changing an answer. There is no upper cut: a window holds
-everything known of the entity since its start, also what is dated later than the event; otherwise a back-dated order
-would hide a burst. The event itself is in its own windows (if its time is: a late one may be too old for a short
-window). "Seen" is the order of arrival: the bag before the range, then the range's events of that entity in offset
-order.
-
-The price: the old edge of a window is exact only to within one tile; and what an entry or a tile holds is fixed by the
-group (`layout` names that choice), so a change of the entity, the counterparties, the extra measure or of which
-fields are kept needs another layout number, and then the old bags are refused.
+The price: what an entry or a tile holds is fixed by the group (`layout` names that choice), so a change of the entity,
+the counterparties or of which fields are kept needs another layout number, and then the old bags are refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from features import feature as read
+from features.feature import ANY_KIND, NO_WINDOW, Feature
+from features.fields import (
+    AMOUNT,
+    COSINE,
+    ONE,
+    PLACE,
+    SINE,
+    SQUARE,
+    Field,
+    largest,
+    measured,
+)
+from features.window import MINUTE_MS, SECOND_MS, Window
+
 Ints = npt.NDArray[np.int64]
-
-Aggregate = Literal["count", "sum", "mean", "max", "spread", "extra"]
-Merge = Literal["sum", "min", "max"]
-
-SECOND_MS = 1_000
-MINUTE_MS = 60_000
-HOUR_MS = 3_600_000
-DAY_MS = 86_400_000
 
 MOST_OTHERS = 3
 MOST_LEVELS = 16
 LAYOUTS = range(1, 32)
-ANY_KIND = 0xFF
+
+
+class Term(NamedTuple):
+    """An integer of the sums: a field over a window, less the same over the window `late`, less the event's own."""
+
+    field: int
+    window: int
+    late: int  # -1: nothing is taken off
+    own: bool  # the event's own share is taken off
+
+
+class Quotient(NamedTuple):
+    """(top + plus) * scale / max(below + more, least)."""
+
+    top: int
+    below: int
+    plus: float
+    more: float
+    least: float
+    scale: float
 
 
 @dataclass(frozen=True)
-class Window:
-    """`tiles` tiles of `tile_ms`, the open one included; `tiles` = 0: everything ever seen (see `ever`).
+class Plan:
+    """What the fold computes, as tables: `rows` are places in `Group.columns`."""
 
-    `aggregates` None: those of the group.
-    """
-
-    name: str
-    tile_ms: int
-    tiles: int
-    aggregates: tuple[Aggregate, ...] | None = None
-
-    @property
-    def reach_ms(self) -> int:
-        return self.tile_ms * self.tiles
-
-    def cut(self, end: Ints) -> Ints:
-        """(n,) ends -> (n,) first ms inside; 0 for a window without a start."""
-        if self.tiles == 0:
-            return np.zeros_like(end)
-        return np.maximum((end // self.tile_ms - (self.tiles - 1)) * self.tile_ms, 0)
-
-
-@dataclass(frozen=True)
-class Extra:
-    """One more integer per entry, `of(at_ms, amount, flags)`, merged by a rule that commutes.
-
-    The function may read nothing else, since it is computed from the entry again whenever a bag is read. Its sums must
-    stay below 2^63; for "min" and "max", `ABSENT` means that the entry has none.
-    """
-
-    name: str
-    of: Callable[[Ints, Ints, Ints], Ints]
-    merge: Merge
-
-
-ABSENT = -(1 << 63)
-
-WINDOW_10M = Window("10m", MINUTE_MS, 10)
-WINDOW_1H = Window("1h", MINUTE_MS, 60)
-WINDOW_24H = Window("24h", HOUR_MS, 24)
-WINDOW_7D = Window("7d", 6 * HOUR_MS, 28)
-WINDOW_30D = Window("30d", DAY_MS, 30)
-
-EVER_NAME = "ever"
-DEFAULT_WINDOWS = (WINDOW_10M, WINDOW_1H, WINDOW_24H, WINDOW_7D, WINDOW_30D)
-DEFAULT_DISTINCT = (WINDOW_1H, WINDOW_24H, WINDOW_7D)
-DEFAULT_AGGREGATES: tuple[Aggregate, ...] = ("count", "sum", "mean", "max", "spread")
-
-
-def ever(*aggregates: Aggregate) -> Window:
-    """A window without a start, for groups with `forever`: as old as the bag, which expires when nobody touches it."""
-    return Window(EVER_NAME, 0, 0, aggregates or None)
+    windows: tuple[Window, ...]  # those that anything is summed over, each once
+    terms: tuple[Term, ...]
+    plain: tuple[tuple[int, int], ...]  # (row, term)
+    quotients: tuple[tuple[int, Quotient], ...]
+    spreads: tuple[tuple[int, int, int, int], ...]  # (row, terms of count, places, squares)
+    peaks: tuple[tuple[int, int, int, bool, float], ...]  # (row, field, window, negated, where there is none)
+    habits: tuple[tuple[int, int, int, int], ...]  # (row, terms of count, cosine, sine)
+    usual: tuple[tuple[int, int, int, Window, bool], ...]  # (row, fields of count and place, window, in own spreads)
+    since: tuple[tuple[int, int, Window, bool], ...]  # (row, field, window, the last)
+    distinct: tuple[tuple[int, int, Window], ...]  # (row, slot, window)
+    new: tuple[tuple[int, int, Window], ...]
+    times: tuple[tuple[int, str], ...]  # (row, label)
 
 
 @dataclass(frozen=True)
 class Group:
     """One kind of bag and the columns read of it.
 
-    `others`: up to three columns of counterparties to count; `distinct`: the windows to count them over, exact up to
-    `exact` of them and an estimate beyond. `span`: also tell the time from the oldest event to the newest.
-    `money`: the kinds of event (bits) whose amount counts; others add 0. `forever`: what leaves the longest window is
-    kept in one tile of totals instead of being dropped. `cap`: entries that a bag may hold before it is worth
-    compacting.
+    `entity` names the column of ids; with `many` an event has a tuple of them, and a feature is the largest of theirs.
+    `exact`: how many counterparties are counted exactly. `keep`: the newest events of an entity that stay one by one,
+    for windows that are exact among them. `forever`: what leaves the longest window is kept in one tile of totals.
+    `cap`: entries that a bag may hold before it is worth compacting.
     """
 
     name: str
     layout: int
     entity: str
-    windows: tuple[Window, ...] = DEFAULT_WINDOWS
-    aggregates: tuple[Aggregate, ...] = DEFAULT_AGGREGATES
-    others: tuple[str, ...] = ()
-    distinct: tuple[Window, ...] = DEFAULT_DISTINCT
+    features: tuple[Feature, ...]
+    many: bool = False
     exact: int = 32
-    recency: bool = True
-    span: bool = False  # needs recency
+    keep: int = 0
     grace_ms: int = 10 * MINUTE_MS
     forever: bool = False
-    extra: Extra | None = None
-    money: int = ANY_KIND
     cap: int = 24
 
     def __post_init__(self) -> None:
@@ -129,87 +105,211 @@ class Group:
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
-        """Names of what `fold` gives, in its order: windows, then counterparties, then recency."""
-        names = [_named(self.name, agg, window) for window in self.windows for agg in self.of(window)]
-        names += [_named(self.name, f"distinct_{other}s", w) for other in self.others for w in self.distinct]
-        if self.recency:
-            names += [f"{self.name}_since_last_s", f"{self.name}_since_first_s"]
-        if self.span:
-            names.append(f"{self.name}_span_s")
-        return tuple(names)
+        """Names of what `fold` gives, in the order of the features."""
+        return tuple(feature.column(self.name) for feature in self.features)
 
     @cached_property
-    def times(self) -> int:
-        """How many columns are of recency and span, the last ones."""
-        return 2 * self.recency + self.span
-
-    def of(self, window: Window) -> tuple[Aggregate, ...]:
-        """The aggregates read of a window."""
-        return self.aggregates if window.aggregates is None else window.aggregates
+    def others(self) -> tuple[str, ...]:
+        """The counterparties that an entry names, by first use."""
+        return tuple(dict.fromkeys(f.read.other for f in self.features if f.read.other is not None))
 
     @cached_property
-    def kept(self) -> frozenset[Aggregate]:
-        """Every aggregate read of some window."""
-        return frozenset(agg for window in self.windows for agg in self.of(window))
+    def other_kinds(self) -> tuple[int, ...]:
+        """Of each counterparty, the kinds of event whose it is."""
+        kinds = {f.read.other: f.of for f in self.features}
+        return tuple(kinds[other] for other in self.others)
 
     @cached_property
-    def sums(self) -> tuple[str, ...]:
-        """The fields of a tile that merge by addition, in their order."""
-        spread = ("log", "log2") if "spread" in self.kept else ()
-        extra = ("extra",) if self.extra is not None and self.extra.merge == "sum" else ()
-        return ("count", "sum", *spread, *extra)
+    def fields(self) -> tuple[Field, ...]:
+        """What a tile holds: those that add up, then those of which the largest counts."""
+        found = dict.fromkeys(field for feature in self.features for field in _fields(feature))
+        return tuple(sorted(found, key=lambda field: field.merge != "sum"))
 
     @cached_property
-    def peaks(self) -> tuple[str, ...]:
-        """The fields of a tile that merge by maximum, in their order; a minimum is the maximum of its negative."""
-        largest = ("max",) if "max" in self.kept else ()
-        extra = ("extra",) if self.extra is not None and self.extra.merge != "sum" else ()
-        return (*largest, *extra)
+    def sums(self) -> tuple[Field, ...]:
+        return tuple(field for field in self.fields if field.merge == "sum")
+
+    @cached_property
+    def peaks(self) -> tuple[Field, ...]:
+        """Merged by maximum; a minimum is the maximum of its negative."""
+        return tuple(field for field in self.fields if field.merge != "sum")
 
     @cached_property
     def tile_words(self) -> int:
         """Eight-byte words of a tile: its first time with its level, then the fields."""
-        return 1 + len(self.sums) + len(self.peaks)
+        return 1 + len(self.fields)
+
+    @cached_property
+    def summed(self) -> tuple[Window, ...]:
+        """Every window that rows are summed up over, those of delays among them."""
+        return tuple(dict.fromkeys(window for feature in self.features for window in _windows(feature)))
 
     @cached_property
     def counted(self) -> tuple[Window, ...]:
-        """The windows that counterparties are counted over; none where there is nobody to count."""
-        return self.distinct if self.others else ()
+        """The windows that counterparties are looked up in."""
+        return tuple(dict.fromkeys(f.over for f in self.features if f.read.other is not None))
 
     @cached_property
     def ladder(self) -> tuple[int, ...]:
         """Tile widths, finest first; each divides the next."""
-        return tuple(sorted({w.tile_ms for w in (*self.windows, *self.counted) if w.tiles}))
+        return tuple(sorted({w.tile_ms for w in (*self.summed, *self.counted) if w.tiles}))
 
     @cached_property
     def horizon(self) -> Window:
         """The longest window: what is outside it is as if it had never been seen."""
-        return max(self.windows, key=lambda w: (w.tiles == 0, w.reach_ms))
+        return max(self.summed, key=lambda w: (w.tiles == 0, w.reach_ms))
 
     @cached_property
     def longest_ms(self) -> int:
         """How far back the longest window with a start may reach: what a late event is judged by."""
-        return max(w.reach_ms for w in (*self.windows, *self.counted))
+        return max(w.reach_ms for w in (*self.summed, *self.counted))
+
+    @cached_property
+    def keys(self) -> tuple[tuple[int, Feature], ...]:
+        """Of each column its slot of counterparties (-1: none) and its feature without names."""
+        slots = {other: slot for slot, other in enumerate(self.others)}
+        return tuple(
+            (slots.get(f.read.other or "", -1), replace(f, name="", read=_nameless(f.read))) for f in self.features
+        )
 
     @cached_property
     def shape(self) -> tuple[object, ...]:
-        """What decides how bags are read: groups of one shape can be read together (features/kin.py)."""
-        windows = tuple((w, self.of(w)) for w in self.windows)
-        return windows, self.counted, self.recency, self.span, self.grace_ms, self.forever, self.extra
+        """What decides how bags are read: groups of one shape can be read together (features/kin.py).
+
+        Groups that look up their counterparties alike may have different numbers of them.
+        """
+        by_slot: dict[int, list[Feature]] = {}
+        for slot, key in self.keys:
+            by_slot.setdefault(slot, []).append(key)
+        plain = tuple(by_slot.pop(-1, ()))
+        slots = {tuple(keys) for keys in by_slot.values()}
+        looked_up: object = slots.pop() if len(slots) == 1 else tuple(map(tuple, by_slot.values()))
+        return plain, looked_up, self.fields, self.keep, self.grace_ms, self.forever
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The features as tables of what to compute."""
+        return _plan(self)
 
     @cached_property
     def definition(self) -> str:
         """Everything that decides a value of `columns`, as text: part of a vector's hash."""
-        windows = [(w.name, w.tile_ms, w.tiles, self.of(w)) for w in self.windows]
-        distinct = [(w.name, w.tile_ms, w.tiles) for w in self.counted]
-        extra = self.extra and (self.extra.name, self.extra.merge)
-        parts = (self.name, self.layout, self.entity, windows, self.others, distinct, self.exact, self.recency)
-        later = ("span",) if self.span else ()  # what a version added is named where it is used: other hashes stay
-        return repr((*parts, self.grace_ms, self.forever, extra, self.money, *later))
+        parts = (self.name, self.layout, self.entity, self.many, self.exact, self.keep, self.grace_ms, self.forever)
+        return repr((*parts, self.features))
 
 
-def _named(group: str, aggregate: str, window: Window) -> str:
-    return f"{group}_{aggregate}_{window.name}" if window.name else f"{group}_{aggregate}"
+def _nameless(of: read.Read) -> read.Read:
+    return replace(of, of="") if isinstance(of, read.Distinct | read.New) else of
+
+
+def _fields(feature: Feature) -> Iterator[Field]:
+    """What a tile must hold for a feature."""
+    of, kinds = feature.read, feature.of
+    if isinstance(of, read.Count | read.Ratio):
+        yield Field(ONE, kinds)
+    elif isinstance(of, read.Sum):
+        yield Field(AMOUNT, kinds)
+    elif isinstance(of, read.Mean):
+        yield from (Field(ONE, kinds), Field(AMOUNT, kinds))
+    elif isinstance(of, read.Max):
+        yield largest(AMOUNT, kinds)
+    elif isinstance(of, read.Spread):
+        yield from (Field(ONE, kinds), Field(PLACE, kinds), Field(SQUARE, kinds))
+    elif isinstance(of, read.Usual | read.Outlying):
+        yield from (Field(ONE, kinds), Field(PLACE, kinds))
+    elif isinstance(of, read.Habit):
+        yield from (Field(ONE, kinds), Field(COSINE, kinds), Field(SINE, kinds))
+    elif isinstance(of, read.Measured):
+        yield measured(of.measure, kinds)
+    elif isinstance(of, read.Share):
+        yield from (Field(ONE, kinds), Field(ONE, of.bad, of.less))
+    elif isinstance(of, read.Known | read.SinceKnown):
+        yield Field(ONE, of.bad, of.less)
+
+
+def _windows(feature: Feature) -> Iterator[Window]:
+    """What rows are summed up over for a feature."""
+    if feature.read.other is not None or not feature.read.windowed:
+        return
+    if feature.delay_ms:
+        yield from feature.over.behind(feature.delay_ms)
+    else:
+        yield feature.over
+    if isinstance(feature.read, read.Ratio):
+        yield feature.read.to
+
+
+class _Tables:
+    """Collects the terms, each once."""
+
+    def __init__(self, group: Group) -> None:
+        self.sums = {field: place for place, field in enumerate(group.sums)}
+        self.peaks = {field: place for place, field in enumerate(group.peaks)}
+        self.windows = {window: place for place, window in enumerate(group.summed)}
+        self.terms: dict[Term, int] = {}
+
+    def term(self, field: Field, feature: Feature, over: Window | None = None) -> int:
+        window = feature.over if over is None else over
+        late = -1
+        if feature.delay_ms:
+            far, near = window.behind(feature.delay_ms)
+            window, late = far, self.windows[near]
+        own = not feature.current or isinstance(feature.read, read.Habit)
+        found = Term(self.sums[field], self.windows[window], late, own)
+        return self.terms.setdefault(found, len(self.terms))
+
+
+def _plan(group: Group) -> Plan:
+    tables = _Tables(group)
+    found: Mapping[str, list[tuple[object, ...]]] = {name: [] for name in Plan.__annotations__}
+    for row, feature in enumerate(group.features):
+        kind, *rest = _step(group, tables, feature)
+        found[str(kind)].append((row, *rest))
+    tabled = {name: tuple(rows) for name, rows in found.items() if name not in ("windows", "terms")}
+    return Plan(windows=group.summed, terms=tuple(tables.terms), **tabled)  # type: ignore[arg-type] # rows of _step
+
+
+def _step(group: Group, tables: _Tables, feature: Feature) -> tuple[object, ...]:
+    """In which table a feature is, and its row there."""
+    of, kinds = feature.read, feature.of
+    one, less = Field(ONE, kinds), 1.0
+    if isinstance(of, read.Count):
+        return "plain", tables.term(one, feature)
+    if isinstance(of, read.Sum):
+        return "plain", tables.term(Field(AMOUNT, kinds), feature)
+    if isinstance(of, read.Known):
+        return "plain", tables.term(Field(ONE, of.bad, of.less), feature)
+    if isinstance(of, read.Mean):
+        below = tables.term(one, feature)
+        return "quotients", Quotient(tables.term(Field(AMOUNT, kinds), feature), below, 0.0, 0.0, less, 1.0)
+    if isinstance(of, read.Ratio):
+        scale = of.to.reach_ms / feature.over.reach_ms
+        below = tables.term(one, feature, of.to)
+        return "quotients", Quotient(tables.term(one, feature), below, 0.0, 0.0, less, scale)
+    if isinstance(of, read.Share):
+        bad, below = tables.term(Field(ONE, of.bad, of.less), feature), tables.term(one, feature)
+        return "quotients", Quotient(bad, below, of.prior * of.weight, of.weight, of.weight or less, 1.0)
+    if isinstance(of, read.Spread):
+        return "spreads", *(tables.term(Field(base, kinds), feature) for base in (ONE, PLACE, SQUARE))
+    if isinstance(of, read.Habit):
+        return "habits", *(tables.term(Field(base, kinds), feature) for base in (ONE, COSINE, SINE))
+    if isinstance(of, read.Max):
+        return "peaks", tables.peaks[largest(AMOUNT, kinds)], tables.windows[feature.over], False, 0.0
+    if isinstance(of, read.Measured):
+        field = measured(of.measure, kinds)
+        if field.merge == "sum":
+            return "plain", tables.term(field, feature)
+        return "peaks", tables.peaks[field], tables.windows[feature.over], of.measure.merge == "min", -1.0
+    if isinstance(of, read.Usual | read.Outlying):
+        place = tables.sums[Field(PLACE, kinds)]
+        return "usual", tables.sums[one], place, feature.over, isinstance(of, read.Outlying)
+    if isinstance(of, read.SinceKnown):
+        return "since", tables.sums[Field(ONE, of.bad, of.less)], feature.over, of.which == "last"
+    if isinstance(of, read.Distinct):
+        return "distinct", group.others.index(of.of), feature.over
+    if isinstance(of, read.New):
+        return "new", group.others.index(of.of), feature.over
+    return "times", of.label
 
 
 class GroupError(ValueError):
@@ -225,35 +325,57 @@ def _check(group: Group) -> None:
             f"{where}: layout {group.layout}: want 1 to {LAYOUTS[-1]}, another one for each change of the layout"
         )
     if len(group.others) > MOST_OTHERS:
-        raise GroupError(f"{where}: {len(group.others)} counterparty columns: an entry holds at most {MOST_OTHERS}")
+        raise GroupError(
+            f"{where}: counterparties {', '.join(group.others)}: an entry holds at most {MOST_OTHERS}: "
+            "give the others a group of their own over the same entity"
+        )
     if not 1 <= group.exact <= 1024:
         raise GroupError(f"{where}: exact {group.exact}: want 1 to 1024 distinct counterparties counted exactly")
     if group.cap < 1 or group.grace_ms < 0:
         raise GroupError(f"{where}: cap {group.cap}, grace {group.grace_ms} ms: want at least 1 and at least 0")
-    if not 0 <= group.money <= ANY_KIND:
-        raise GroupError(f"{where}: money {group.money:#x}: want bits of 0 to {ANY_KIND:#x}")
-    if group.span and not group.recency:
-        raise GroupError(f"{where}: span without recency: leave recency=True, or span out")
+    if not 0 <= group.keep < group.cap:
+        raise GroupError(f"{where}: keep {group.keep}: want 0 or more, and less than the cap of {group.cap} entries")
+    for feature in group.features:
+        _check_feature(group, feature, f"{where}: {feature.column(group.name)}")
     _check_windows(group, where)
-    if "extra" in group.kept and group.extra is None:
-        raise GroupError(f"{where}: the aggregate 'extra' needs the group's `extra=Extra(name, of, merge)`")
+
+
+def _check_feature(group: Group, feature: Feature, where: str) -> None:
+    of = feature.read
+    if not 1 <= feature.of <= ANY_KIND:
+        raise GroupError(f"{where}: of {feature.of:#x}: want bits of 0x1 to {ANY_KIND:#x}")
+    if of.windowed != (feature.over is not NO_WINDOW):
+        what = "needs a window: Feature(..., WINDOW_24H)" if of.windowed else "reads the longest window: give it none"
+        raise GroupError(f"{where}: {what}")
+    additive = isinstance(of, read.Count | read.Sum | read.Mean | read.Spread | read.Share | read.Known | read.Ratio)
+    additive |= isinstance(of, read.Measured) and of.measure.merge == "sum"
+    if (feature.delay_ms or not feature.current) and not (additive or isinstance(of, read.Habit)):
+        raise GroupError(f"{where}: a delay or current=False takes sums: want a read that adds up, such as Count()")
+    if feature.delay_ms < 0 or (feature.delay_ms and feature.delay_ms % max(feature.over.tile_ms, 1)):
+        raise GroupError(
+            f"{where}: a delay of {feature.delay_ms} ms: want a multiple of {feature.over.tile_ms}, the window's tile"
+        )
+    if isinstance(of, read.Usual | read.Outlying) and not group.keep:
+        raise GroupError(f"{where}: reads the events that are kept one by one: give the group keep=16")
+    if any(f.of != feature.of for f in group.features if of.other is not None and f.read.other == of.other):
+        raise GroupError(f"{where}: counterparty {of.other!r} is read of two kinds of event: want one `of` for all")
 
 
 def _check_windows(group: Group, where: str) -> None:
-    if not any(w.tiles for w in group.windows):
-        raise GroupError(f"{where}: no window with a start: want at least one, such as Window('24h', 3_600_000, 24)")
-    for window in (*group.windows, *group.distinct):
+    if not any(w.tiles for w in group.summed):
+        raise GroupError(f"{where}: no window with a start: want at least one, such as Feature(Count(), WINDOW_24H)")
+    for window in (*group.summed, *group.counted):
         if window.tiles < 0 or (window.tiles and window.tile_ms < SECOND_MS):
             raise GroupError(
                 f"{where}: window {window.name!r}: {window.tiles} tiles of {window.tile_ms} ms: want >= 1,000 ms"
             )
-    if not group.forever and any(w.tiles == 0 for w in group.windows):
+    if not group.forever and any(w.tiles == 0 for w in group.summed):
         raise GroupError(f"{where}: a window without a start needs forever=True")
-    if any(w.tiles == 0 for w in group.distinct):
+    if any(w.tiles == 0 for w in group.counted):
         raise GroupError(f"{where}: counterparties cannot be counted without a start: choose a window with one")
-    names = [w.name for w in group.windows]
-    if len(set(names)) < len(names) or len(set(group.columns)) < len(group.columns):
-        raise GroupError(f"{where}: two windows or columns of one name: {', '.join(names)}")
+    if len(set(group.columns)) < len(group.columns):
+        double = next(name for name in group.columns if group.columns.count(name) > 1)
+        raise GroupError(f"{where}: two features are named {double!r}: give one of them a name")
     for fine, coarse in zip(group.ladder, group.ladder[1:], strict=False):
         if coarse % fine:
             raise GroupError(f"{where}: tiles of {fine} ms do not divide tiles of {coarse} ms: choose widths that do")

@@ -3,8 +3,8 @@
 Most entities have a few events in a range, and each becomes an entry. Where one has many (the only merchant of a shop
 has all of them), they are merged into tiles of the finest width, which no window can tell from the events themselves,
 and only those counterparties are sent that may ever be asked for. A tile travels as entries that add up to it
-(`PART_...` in features/bag.py), so the store still appends entries of one size. What is sent depends on the events
-alone.
+(`PART_...` in features/bag.py), so the store still appends entries of one size. The newest, where a group keeps them
+one by one, are sent as they are. What is sent depends on the events alone.
 The price: some 50 us for a hot entity, instead of up to 80 KB appended and read again by the next range.
 """
 
@@ -16,10 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from features.bag import (
-    PART_EXTRA,
+    PART_FIELDS,
     PART_OTHERS,
-    PART_PEAKS,
-    PART_SUMS,
     PLACE_BITS,
     Rows,
     items_of,
@@ -29,6 +27,7 @@ from features.bag import (
 from features.columns import HASH_BITS
 from features.entry import ENTRY_BYTES, Own, pack
 from features.group import Group
+from features.recent import floor_of
 from features.segments import VALUE_BITS, heads, keyed
 from features.skyband import latest
 
@@ -38,59 +37,64 @@ HOT = 32  # events of one entity in a range, above which folding them is tried
 
 
 def payloads(group: Group, own: Own, owners: int, since: int = 0) -> list[bytes]:
-    """The entries of each of `owners` entities, those of the events from place `since` on; b"" where there are none."""
-    order = np.argsort(own.owner[since:], kind="stable") + since
+    """The entries of each of `owners` entities, those of the range's events from place `since` on; b"" for none."""
+    start = own.since(since)
+    order = np.argsort(own.owner[start:], kind="stable") + start
     owner = own.owner[order]
     ends = np.searchsorted(owner, np.arange(-1, owners), side="right")
-    blob = _plain(group, own, order).tobytes()
+    blob = _plain(group, own, order)
     found = [blob[a:b] for a, b in pairwise((ends * ENTRY_BYTES).tolist())]
     for hot in np.flatnonzero(np.diff(ends) > HOT).tolist():
-        folded = _folded(group, _only(own, order[ends[hot] : ends[hot + 1]]))
+        folded = _folded(group, own, order[ends[hot] : ends[hot + 1]])
         if len(folded) < len(found[hot]):
             found[hot] = folded
     return found
 
 
-def _plain(group: Group, own: Own, order: Ints) -> Ints:
-    others = [hashes[order] for hashes in own.others]
-    return pack(group, own.at[order], own.amount[order], own.flags[order], own.place[order], others)
+def _plain(group: Group, own: Own, which: Ints) -> bytes:
+    others = [hashes[which] for hashes in own.others]
+    packed = pack(group, own.at[which], own.amount[which], own.flags[which], own.place[which], others)
+    return packed.tobytes()
+
+
+def _folded(group: Group, own: Own, which: Ints) -> bytes:
+    """The events of one entity as parts of tiles, but for the newest that the group keeps one by one."""
+    which = which[np.argsort(own.at[which], kind="stable")]
+    late = own.at[which] > floor_of(own.at[which], group.keep)
+    return _tiled(group, _only(own, which[~late])) + _plain(group, own, which[late])
 
 
 def _only(own: Own, which: Ints) -> Own:
-    """Some events of one entity, as events of entity 0, ordered by time."""
-    which = which[np.argsort(own.at[which], kind="stable")]
+    """Some events of one entity, as events of entity 0."""
     zeros = np.zeros(len(which), np.int64)
     return Own(zeros, own.at[which], own.amount[which], own.flags[which], own.place[which], own.others[:, which])
 
 
-def _folded(group: Group, own: Own) -> bytes:
-    """The events of one entity as parts of tiles."""
+def _tiled(group: Group, own: Own) -> bytes:
+    """Events of one entity, ordered by time, as parts of tiles."""
     tick = own.at // group.ladder[0]
     first = np.flatnonzero(heads(tick))
     newest = own.at[np.append(first[1:], len(tick)) - 1]
     rows = Rows(own.owner, own.at, *measures(group, own.at, own.amount, own.flags, own.place))
     sums, peaks = merge_runs(rows, np.arange(len(tick)), first)
-    return b"".join((_parts(group, own.at[first], newest, sums, peaks), _others(group, own, tick[first], newest)))
+    fields = np.concatenate((sums, peaks))
+    return b"".join((_parts(group, own.at[first], newest, fields), _others(group, own, tick[first], newest)))
 
 
-def _parts(group: Group, first: Ints, newest: Ints, sums: Ints, peaks: Ints) -> bytes:
-    """What tiles count for: two or three entries each."""
-    spread = "log" in group.sums
-    places = sums[2] if spread else np.zeros_like(first)
-    squares = sums[3] if spread else np.zeros_like(first)
-    most = peaks[0] if "max" in group.peaks else np.zeros_like(first)
-    parts = [
-        _part(group, PART_SUMS, first, sums[1], sums[0], places),
-        _part(group, PART_PEAKS, newest, most, squares & 0xFFFFFFFF, squares >> 32),
-    ]
-    if group.extra is not None:
-        measured = sums[-1] if group.extra.merge == "sum" else peaks[-1]
-        parts.append(_part(group, PART_EXTRA, first, measured))
+def _parts(group: Group, first: Ints, newest: Ints, fields: Ints) -> bytes:
+    """What tiles count for, two fields an entry; at least two entries each, since one must tell the newest time."""
+    pairs = range(0, max(len(fields), 3), 2)
+    nothing = np.zeros_like(first)
+    parts = []
+    for place, field in enumerate(pairs):
+        one, two = (fields[row] if row < len(fields) else nothing for row in (field, field + 1))
+        at = newest if place else first
+        parts.append(_part(group, PART_FIELDS, at, one, two & 0xFFFFFFFF, two >> 32 & 0xFFFFFFFF, place=place))
     return b"".join(parts)
 
 
-def _part(group: Group, part: int, at: Ints, amount: Ints, *others: Ints) -> bytes:
-    kind = np.full_like(at, part << PLACE_BITS)
+def _part(group: Group, part: int, at: Ints, amount: Ints, *others: Ints, place: int = 0) -> bytes:
+    kind = np.full_like(at, part << PLACE_BITS | place)
     return pack(group, at, amount, np.zeros_like(at), kind, others).tobytes()
 
 

@@ -21,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 
 from features.bag import Numbers, stamps_of
-from features.columns import Columns, Ints
+from features.columns import Columns, Floats2d, Ints
 from features.compact import compact_kin, over_cap
 from features.definitions import Definitions
 from features.entry import ENTRY_BYTES, Own, own_of
@@ -29,7 +29,7 @@ from features.fold import Lot, fold_each
 from features.group import Group
 from features.kin import alone
 from features.payload import payloads
-from features.vector import Floats2d, Vector
+from features.vector import Vector
 from schemas.ids import bag_name, shard_of
 
 AT_ONCE: Final = 4_000  # events that are folded together: a pass costs 1 ms however few they are

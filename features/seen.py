@@ -30,6 +30,7 @@ class Events(NamedTuple):
     owner: Ints
     rank: Ints  # among the entity's events
     rows: Rows  # of the events themselves
+    place: Ints  # of the amounts on the log scale
     others: Ints  # (slots, e)
     before: Ints  # newest time seen before each, -1 where none
     end: Ints  # of each one's windows
@@ -62,11 +63,12 @@ def events_of(group: Group, own: Own, newest: Ints) -> Events:
     head = heads(owner)
     start = head.nonzero()[0]
     run = head.cumsum() - 1
-    sums, peaks = measures(group, at, own.amount[order], own.flags[order], own.place[order])
+    place = own.place[order]
+    sums, peaks = measures(group, at, own.amount[order], own.flags[order], place)
     before = _newest_before(run, start, at, newest[owner])
     end = np.maximum(at, before - group.grace_ms)
     rank = np.arange(len(order)) - start[run]
-    return Events(order, owner, rank, Rows(owner, at, sums, peaks), own.others[:, order], before, end)
+    return Events(order, owner, rank, Rows(owner, at, sums, peaks), place, own.others[:, order], before, end)
 
 
 def _newest_before(run: Ints, start: Ints, at: Ints, newest: Ints) -> Ints:

@@ -15,12 +15,29 @@ from typing import Any, Final
 
 import numpy as np
 
-from features.columns import Columns, Floats, Ints
+from features.columns import Columns, Floats, Floats2d, Ints
 from features.definitions import Definitions, Flow
-from features.group import ABSENT, HOUR_MS, Extra, Group, Window
+from features.feature import (
+    ABSENT,
+    MONEY,
+    RECENCY,
+    Count,
+    Distinct,
+    Feature,
+    Max,
+    Mean,
+    Measure,
+    Measured,
+    Span,
+    Sum,
+    distinct,
+    each,
+)
+from features.group import Group
 from features.join import Join
 from features.orders import OF_LABELS, OF_ORDERS, OF_OUTCOMES, outcome_columns
-from features.vector import Floats2d, Vector
+from features.vector import Vector
+from features.window import HOUR_MS, WINDOW_1H, WINDOW_7D, WINDOW_24H, WINDOWS, Window
 from features.words import in_words
 from schemas import events as shapes
 from schemas.decode import decode_batch
@@ -39,12 +56,20 @@ KINDS: Final[Mapping[type, int]] = {
 }
 """Every other event is BROWSED."""
 
-USER = Group("user", layout=1, entity="user", others=("card", "device", "ip"))
-CARD = Group("card", layout=2, entity="card", others=("user", "device", "ip"))
-DEVICE = Group("device", layout=3, entity="device", others=("user", "card", "ip"))
-IP = Group("ip", layout=4, entity="ip", others=("user", "card", "device"))
+LOOKED_UP = (WINDOW_1H, WINDOW_24H, WINDOW_7D)
+
+
+def spending(*others: str) -> tuple[Feature, ...]:
+    """What is told of whoever orders: how often, how much, with whom, since when."""
+    return (*each(WINDOWS, *MONEY), *distinct(others, LOOKED_UP), *RECENCY)
+
+
+USER = Group("user", 1, "user", spending("card", "device", "ip"))
+CARD = Group("card", 2, "card", spending("user", "device", "ip"))
+DEVICE = Group("device", 3, "device", spending("user", "card", "ip"))
+IP = Group("ip", 4, "ip", spending("user", "card", "device"))
 # A merchant knows everybody: half the usual number of smallest hashes keeps its bag under 16 KB.
-MERCHANT = Group("merchant", layout=5, entity="merchant", others=("user", "card"), exact=16, cap=48)
+MERCHANT = Group("merchant", 5, "merchant", spending("user", "card"), exact=16, cap=48)
 
 
 def first_checkout(at_ms: Ints, _amount: Ints, flags: Ints) -> Ints:
@@ -52,16 +77,19 @@ def first_checkout(at_ms: Ints, _amount: Ints, flags: Ints) -> Ints:
     return np.where(flags & CHECKOUT_BEGUN != 0, at_ms, ABSENT)
 
 
+VISIT = Window("", HOUR_MS, 24)
 SESSION = Group(
     "session",
-    layout=6,
-    entity="session",
-    windows=(Window("", HOUR_MS, 24, ("count", "sum", "extra")),),
-    others=("product",),
-    distinct=(Window("", HOUR_MS, 24),),
-    extra=Extra("checkout", first_checkout, "min"),
-    span=True,
-    money=CART_CHANGED,
+    6,
+    "session",
+    (
+        Feature(Count(), VISIT),
+        Feature(Sum(), VISIT, of=CART_CHANGED),
+        Feature(Measured(Measure("checkout", first_checkout, "min")), VISIT),
+        Feature(Distinct("product"), VISIT),
+        *RECENCY,
+        Feature(Span()),
+    ),
 )
 
 ORDER_GROUPS = (USER, CARD, DEVICE, IP, MERCHANT)
@@ -228,8 +256,7 @@ def _order_values(scale: float, orders: Columns, folded: Mapping[str, Floats2d])
 
 def _scales(group: Group, scale: float) -> Floats:
     """(d, 1) what each of a group's columns is divided by: money becomes units of the base currency."""
-    money = {f"{group.name}_{aggregate}" for aggregate in ("sum", "mean", "max")}
-    return np.array([[scale if name.rsplit("_", 1)[0] in money else 1.0] for name in group.columns])
+    return np.array([[scale if isinstance(f.read, Sum | Mean | Max) else 1.0] for f in group.features])
 
 
 def _session_values(scale: float, columns: Columns, folded: Mapping[str, Floats2d]) -> list[Floats]:

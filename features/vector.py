@@ -13,12 +13,10 @@ from functools import cached_property
 from hashlib import sha256
 
 import numpy as np
-import numpy.typing as npt
 
-from features.columns import Columns, Floats
+from features.columns import Columns, Floats, Floats2d
 from features.group import Group
 
-Floats2d = npt.NDArray[np.float64]
 Fill = Callable[[Columns, Mapping[str, Floats2d]], "list[Floats] | Floats2d"]
 
 

@@ -9,42 +9,43 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from features.group import DAY_MS, HOUR_MS, MINUTE_MS, Group, Window
+from features.feature import Feature, Measured, Ratio, SinceKnown
+from features.group import Group
+from features.window import DAY_MS, HOUR_MS, MINUTE_MS, Window
 
-AGGREGATES = {
-    "count": "{what}s of the {who}",
-    "sum": "sum of the {who}'s {what}s",
-    "mean": "average {what} of the {who}",
-    "max": "largest {what} of the {who}",
-    "spread": "spread of the {who}'s {what}s in doublings",
-    "extra": "{extra} of the {who}",
-}
 SPANS = {HOUR_MS: "an hour", DAY_MS: "a day", 7 * DAY_MS: "a week"}
 UNITS = ((DAY_MS, "days"), (HOUR_MS, "hours"), (MINUTE_MS, "minutes"), (1000, "seconds"))
 
 
-def in_words(groups: Sequence[Group], nouns: Mapping[str, str], what: str = "order") -> dict[str, str]:
-    """Column -> words, for every column of the groups. `nouns` names entities otherwise than their groups do."""
-    return {
-        name: words for group in groups for name, words in zip(group.columns, _words(group, nouns, what), strict=True)
-    }
+def in_words(
+    groups: Sequence[Group], nouns: Mapping[str, str], what: str = "order", kinds: Mapping[int, str] | None = None
+) -> dict[str, str]:
+    """Column -> words, for every column of the groups.
+
+    `nouns` names entities and counterparties otherwise than the columns do, `kinds` what a feature's `of` counts.
+    """
+    return {name: words for group in groups for name, words in _named(group, nouns, what, kinds or {})}
 
 
-def _words(group: Group, nouns: Mapping[str, str], what: str) -> Iterator[str]:
-    """In the order of the group's columns."""
-    who = nouns.get(group.name, group.name)
-    extra = group.extra.name if group.extra else ""
-    for window in group.windows:
-        for aggregate in group.of(window):
-            yield AGGREGATES[aggregate].format(what=what, who=who, extra=extra) + _within(window)
-    for other in group.others:
-        for window in group.distinct:
-            yield f"different {_several(nouns.get(other, other))} of the {who}{_within(window)}"
-    if group.recency:
-        yield f"seconds since the {what} before, of the {who}"
-        yield f"seconds since the first {what} of the {who}"
-    if group.span:
-        yield f"seconds from the first {what} to the last, of the {who}"
+def _named(group: Group, nouns: Mapping[str, str], what: str, kinds: Mapping[int, str]) -> Iterator[tuple[str, str]]:
+    for feature, name in zip(group.features, group.columns, strict=True):
+        yield name, _words(group, feature, nouns, kinds.get(feature.of, what))
+
+
+def _words(group: Group, feature: Feature, nouns: Mapping[str, str], what: str) -> str:
+    read = feature.read
+    other = nouns.get(read.other or "", read.other or "")
+    words = read.words.format(
+        what=what,
+        who=nouns.get(group.name, group.name),
+        other=other,
+        others=_several(other),
+        measure=read.measure.name.replace("_", " ") if isinstance(read, Measured) else "",
+        to=_within(read.to) if isinstance(read, Ratio) else "",
+        which=read.which if isinstance(read, SinceKnown) else "",
+    )
+    late = f", as of {_span(feature.delay_ms)} before" if feature.delay_ms else ""
+    return words + _within(feature.over) + late
 
 
 def _several(noun: str) -> str:
@@ -53,8 +54,9 @@ def _several(noun: str) -> str:
 
 def _within(window: Window) -> str:
     """` within a day`; nothing for a window that is all there ever was."""
-    if not window.tiles:
-        return ""
-    reach_ms = window.tile_ms * window.tiles
+    return f" within {_span(window.reach_ms)}" if window.tiles else ""
+
+
+def _span(reach_ms: int) -> str:
     unit_ms, unit = next((u for u in UNITS if reach_ms % u[0] == 0), (1, "ms"))
-    return f" within {SPANS.get(reach_ms) or f'{reach_ms // unit_ms} {unit}'}"
+    return SPANS.get(reach_ms) or f"{reach_ms // unit_ms} {unit}"

@@ -203,7 +203,6 @@ class Watchdog(_Part):
     assignment_s: float = Field(default=30.0, gt=0, description="no partition assigned after start for this long: exit")
 
 
-class Settings(BaseSettings):
 class Archive(_Part):
     """The archive: history as Parquet files, for training, replays and whoever asks (`headrace archive`)."""
 
@@ -219,6 +218,7 @@ class Archive(_Part):
     keep_days: int | None = Field(default=None, ge=1, description="older files are removed; default: none ever")
 
 
+class Settings(BaseSettings):
     """Everything a process is told from outside."""
 
     model_config = SettingsConfigDict(
@@ -230,8 +230,8 @@ class Archive(_Part):
     limits: Limits = Limits()
     metrics: Metrics = Metrics()
     watchdog: Watchdog = Watchdog()
-    delivery: Literal["at-least-once", "exactly-once"] = Field(
     archive: Archive = Archive()
+    delivery: Literal["at-least-once", "exactly-once"] = Field(
         default="at-least-once", description="exactly-once: one Kafka transaction per range"
     )
     shards: int = Field(default=16, ge=1, le=1024, description="of the state space; pinned at first start")

@@ -37,8 +37,8 @@ from streams.parity.plants import PLANT, planted
 from streams.protocol.driver import Driver, Pace
 from streams.protocol.ports import SinkDown, Stop, StoreDown, Tp
 from streams.protocol.safety import MUTATIONS, SAFE, Safety
-from streams.space import definitions_of, limits_of, open_store
 from streams.scrape import serve_metrics
+from streams.space import definitions_of, limits_of, open_store
 from streams.stores.valkey import ValkeyStore
 from streams.topology import attach, topics_of
 from streams.transport.admission import not_permitted

@@ -20,11 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from features.bag import stamps_of
-from features.columns import Columns, Floats, Ints
+from features.columns import Columns, Floats, Floats2d, Ints
 from features.compact import compact_kin, over_cap
 from features.definitions import Definitions, Flow, Scored
 from features.entry import ENTRY_BYTES, Own, own_of
-from features.fold import Floats2d, Lot, fold_each
+from features.fold import Lot, fold_each
 from features.group import Group
 from features.join import Join, Made, added, compacted, news
 from features.join import stamps_of as chunks_of

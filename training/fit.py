@@ -38,9 +38,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from features.columns import Floats, Ints
+from features.columns import Floats, Floats2d, Ints
 from features.definitions import Definitions
-from features.vector import Floats2d
 from models.logistic import Logistic, fit
 from schemas.events import Item, Order
 from schemas.money import DEFAULT_BASE

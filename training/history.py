@@ -13,14 +13,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from features.columns import Columns, Ints
+from features.columns import Columns, Floats2d, Ints
 from features.compact import compact, over_cap
 from features.definitions import Flow
 from features.entry import ENTRY_BYTES, own_of
 from features.fold import fold
 from features.group import Group
 from features.payload import payloads
-from features.vector import Floats2d, Vector
+from features.vector import Vector
 
 BATCH: Final = 2_000  # events: what a worker takes at most
 

@@ -7,21 +7,21 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from features.columns import Columns, Floats, Ints
+from features.columns import Columns, Floats, Floats2d, Ints
 from features.definitions import Definitions, Flow, Outputs, Scored
-from features.group import Aggregate, Extra, Group, Window, ever
-from features.vector import Floats2d, Vector
+from features.feature import RECENCY, Count, Measure, Measured, Sum, distinct, each
+from features.group import Group
+from features.vector import Vector
+from features.window import EVER, Window
 from schemas.decode import Decoded, Fault, Reason
 
 job: Any = import_module("job")  # the bench's: topics, names and weights
 HOUR = 3_600_000
-TWO: tuple[Aggregate, ...] = ("count", "sum")
-USER = Group(
-    "u", 1, "user_id", forever=True, grace_ms=0, others=("device_id",), distinct=(Window("24h", HOUR, 24),),
-    windows=(Window("1h", HOUR // 12, 12, TWO), Window("24h", HOUR, 24, TWO), Window("7d", 6 * HOUR, 28, TWO),
-             ever("count", "sum", "extra")),
-    extra=Extra("squares", lambda _at, amount, _flags: amount * amount, "sum"),
-)  # fmt: skip
+WINDOWS = (Window("1h", HOUR // 12, 12), Window("24h", HOUR, 24), Window("7d", 6 * HOUR, 28), EVER)
+SQUARES = each((EVER,), Measured(Measure("squares", lambda _at, amount, _flags: amount * amount)))
+DEVICES = distinct(["device_id"], WINDOWS[1:2])
+FEATURES = (*each(WINDOWS, Count(), Sum()), *SQUARES, *DEVICES, *RECENCY)
+USER = Group("u", 1, "user_id", FEATURES, forever=True, grace_ms=0)
 
 
 class Event(msgspec.Struct, gc=False):

@@ -18,8 +18,8 @@ import msgspec
 import numpy as np
 
 from features.definitions import Definitions
-from features.group import DAY_MS
 from features.replay import AT_ONCE, Range, Rebuilt, Replay
+from features.window import DAY_MS
 from streams.parity.oracle import Oracle, Sample
 from streams.parity.pairs import Logged, Pairs, Terms, Why
 from streams.parity.tally import Tally

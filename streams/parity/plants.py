@@ -20,7 +20,8 @@ import numpy as np
 
 from features.columns import Columns, Ints
 from features.definitions import Definitions, Flow
-from features.group import Group, Window
+from features.group import Group
+from features.window import Window
 
 PLANT = "HEADRACE_PARITY_PLANT"  # names one to a worker
 LABELS = ("outcomes", "cart")  # topics that say what became of something; the first that the definitions have
@@ -38,14 +39,16 @@ class _Half(Window):
     def cut(self, end: Ints) -> Ints:
         return super().cut(end) + self.tiles // 2 * self.tile_ms
 
+    def sharp_cut(self, end: Ints) -> Ints:
+        return super().sharp_cut(end) + self.tiles // 2 * self.tile_ms
+
 
 def _window(definitions: Definitions) -> Definitions:
     """The longest window of the vector's first group."""
     group = definitions.vector.groups[0]
-    longest = max(group.windows, key=lambda window: window.reach_ms)
-    half = _Half(**{field.name: getattr(longest, field.name) for field in fields(longest)})
-    windows = tuple(half if window == longest else window for window in group.windows)
-    return _with_group(definitions, replace(group, windows=windows))
+    half = _Half(**{field.name: getattr(group.horizon, field.name) for field in fields(group.horizon)})
+    features = tuple(replace(f, over=half) if f.over == group.horizon else f for f in group.features)
+    return _with_group(definitions, replace(group, features=features))
 
 
 def _with_group(definitions: Definitions, changed: Group) -> Definitions:

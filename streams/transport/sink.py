@@ -40,9 +40,7 @@ class KafkaSink:
         self._log = log
         self._group = group
         self._publisher = Publisher(link, profile)
-        self._rows = Publisher(
-            link, profile
-        )  # a producer sends one request at a time: no row waits for outputs
+        self._rows = Publisher(link, profile)  # a producer sends one request at a time: no row waits for outputs
         self._transactions = Transactions(link, profile, log, group)
         self._applied = AppliedLog(log, inputs, applied)
         self._exactly_once = exactly_once

@@ -19,11 +19,14 @@ import numpy as np
 
 from features.columns import Columns
 from features.definitions import Definitions, Flow, Outputs
-from features.group import Group, Window
+from features.feature import RECENCY, Count, Sum, each
+from features.group import Group
 from features.vector import Vector
+from features.window import Window
 from schemas.decode import Decoded, Fault, Reason
 
-ACCOUNT = Group("account", 1, "account", others=(), windows=(Window("1h", 300_000, 12, ("count", "sum")),), distinct=())
+HOUR = Window("1h", 300_000, 12)
+ACCOUNT = Group("account", 1, "account", (*each((HOUR,), Count(), Sum()), *RECENCY))
 
 
 class Payment(msgspec.Struct):

@@ -20,7 +20,7 @@ import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from schemas.money import Rates
-from tests.oracle.windows import Entity, Happening, Spec
+from tests.oracle.windows import Ask, Entity, Happening, Spec
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 WINDOWS = {"10m": (MINUTE, 10), "1h": (MINUTE, 60), "24h": (HOUR, 24), "7d": (6 * HOUR, 28), "30d": (DAY, 30)}
@@ -34,7 +34,7 @@ OTHERS = {
 }
 EXACT = {"merchant": 16}
 MONEY = ("sum", "mean", "max")
-CHECKOUT = 2  # the flag that tests/oracle/windows.py asks for
+CHECKOUT = 2  # of an entry's flags
 CENTS = 100  # of the base currency
 CART = {"add_to_cart": 1, "remove_from_cart": -1, "begin_checkout": 0, "update_cart": 0}
 
@@ -119,24 +119,26 @@ class ShopOracle:
         yield "order_weekend", float(at.weekday() >= 5)
 
     def _entity(self, group: str, order: dict[str, Any], asked: Asked) -> dict[str, float]:
-        names = [f"{group}_{aggregate}_{window}" for window in WINDOWS for aggregate in AGGREGATES]
-        names += [f"{group}_distinct_{other}s_{window}" for other in OTHERS[group] for window in DISTINCT]
-        names += [f"{group}_since_last_s", f"{group}_since_first_s"]
-        spec = Spec(
-            list(WINDOWS.values()), [WINDOWS[name] for name in DISTINCT], len(OTHERS[group]), EXACT.get(group, 32),
-            10 * MINUTE,
-        )  # fmt: skip
+        asks = dict(asks_of(group))
+        spec = Spec(list(asks.values()), EXACT.get(group, 32), 10 * MINUTE, WINDOWS["30d"])
         answer = self._tell(group, "orders", order, asked, spec)
         if answer is None:
-            return dict.fromkeys(names, 0.0)
-        money = {f"{group}_{aggregate}_{window}" for window in WINDOWS for aggregate in MONEY}
-        pairs = zip(names, answer, strict=False)  # the span comes last, and nobody asks for it
-        return {name: value / (CENTS if name in money else 1) for name, value in pairs}
+            return dict.fromkeys(asks, 0.0)
+        pairs = zip(asks.items(), answer, strict=True)
+        return {name: value / (CENTS if ask.what in MONEY else 1) for (name, ask), value in pairs}
 
     def _session(self, order: dict[str, Any], asked: Asked) -> dict[str, float]:
-        spec = Spec([(HOUR, 24)], [(HOUR, 24)], 1, 32, 10 * MINUTE, "checkout")
-        answer = self._tell("session", "orders", order, asked, spec)
-        count, total, _, _, _, checkout, products, _, since_first, span = answer or [0.0] * 10
+        day = HOUR, 24
+        asks = [
+            Ask("count", *day),
+            Ask("sum", *day),
+            Ask("own", *day, own=lambda e: e.at if e.flags & CHECKOUT else None, least=True),
+            Ask("distinct", *day),
+            Ask("since_first"),
+            Ask("span"),
+        ]
+        answer = self._tell("session", "orders", order, asked, Spec(asks, 32, 10 * MINUTE, day))
+        count, total, checkout, products, since_first, span = answer or [0.0] * 6
         first = epoch_ms(order["event_time"]) - round(since_first * 1000)
         return {
             "session_events": count,
@@ -155,6 +157,18 @@ class ShopOracle:
         number = asked.numbers[shard(group, entity, len(asked.numbers))]
         before = [s.happening for s in self._seen[group, entity] if (s.number, s.place) < (number, asked.place)]
         return Entity(before).tell(spec, happening)
+
+
+def asks_of(group: str) -> Iterator[tuple[str, Ask]]:
+    """The columns of a group that are told of an order, in any order."""
+    for span, window in WINDOWS.items():
+        for what in AGGREGATES:
+            yield f"{group}_{what}_{span}", Ask(what, *window)
+    for slot, other in enumerate(OTHERS[group]):
+        for span in DISTINCT:
+            yield f"{group}_distinct_{other}s_{span}", Ask("distinct", *WINDOWS[span], slot=slot)
+    yield f"{group}_since_last_s", Ask("since_last")
+    yield f"{group}_since_first_s", Ask("since_first")
 
 
 AGGREGATES = ("count", "sum", "mean", "max", "spread")

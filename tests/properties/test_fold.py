@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,19 +13,94 @@ from hypothesis import strategies as st
 from features.bag import Numbers
 from features.compact import canonical, compact, compact_kin
 from features.entry import Own
+from features.feature import (
+    ABSENT,
+    MONEY,
+    RECENCY,
+    Count,
+    Distinct,
+    Feature,
+    Habit,
+    Known,
+    Mean,
+    Measure,
+    Measured,
+    New,
+    Outlying,
+    Ratio,
+    Read,
+    Share,
+    SinceKnown,
+    Span,
+    Sum,
+    Usual,
+)
 from features.fold import Lot, fold, fold_each
-from features.group import ABSENT, Aggregate, Extra, Group, Window, ever
+from features.group import Group
 from features.kin import Kin
 from features.logscale import place
 from features.payload import payloads
+from features.window import EVER, Window
 from tests.oracle.shelf import Shelf
-from tests.oracle.windows import Entity, Happening, Spec
+from tests.oracle.windows import Ask, Entity, Happening, Spec
 
 WINDOWS = (Window("3s", 1_000, 3), Window("20s", 5_000, 4), Window("40s", 20_000, 2))
-DISTINCT = (Window("3s", 1_000, 3), Window("20s", 5_000, 4))
-SQUARES = Extra("squares", lambda _at, amount, _flags: amount * amount, "sum")
-CHECKOUT = Extra("checkout", lambda at, _amount, flags: np.where(flags & 2 != 0, at, ABSENT), "min")
-ALL: tuple[Aggregate, ...] = ("count", "sum", "mean", "max", "spread")
+SHORT, MIDDLE, LONG = WINDOWS
+SQUARES = Measured(Measure("squares", lambda _at, amount, _flags: amount * amount))
+CHECKOUT = Measured(Measure("checkout", lambda at, _a, flags: np.where(flags & 2 != 0, at, ABSENT), "min"))
+FRAUD, CLEARED = 1, 2
+NAMES: dict[type[Read], str] = {type(read): read.label for read in MONEY}
+
+
+def money(window: Window) -> list[tuple[Feature, Ask]]:
+    return [(Feature(read, window), Ask(NAMES[type(read)], window.tile_ms, window.tiles)) for read in MONEY]
+
+
+def asked(read: Read, window: Window, what: str, **more: Any) -> tuple[Feature, Ask]:
+    """A feature and the same in the oracle's words; what they share is said once."""
+    shared = {"of": more.pop("of", 255), "current": more.pop("current", True)}
+    delay = more.pop("delay", 0)
+    name = f"g_{what}_{window.name}_{shared['of']}_{delay}_{shared['current']}"
+    ask = Ask(what, window.tile_ms, window.tiles, delay=delay, **shared, **more)
+    return Feature(read, window, delay_ms=delay, name=name, **shared), ask
+
+
+def plain(forever: bool) -> list[tuple[Feature, Ask]]:
+    pairs = [pair for window in (*WINDOWS, EVER)[: 3 + forever] for pair in money(window)]
+    for slot, other in enumerate("ab"):
+        pairs += [
+            (Feature(Distinct(other), window), Ask("distinct", window.tile_ms, window.tiles, slot=slot))
+            for window in (SHORT, MIDDLE)
+        ]
+    times = zip((*RECENCY, Feature(Span())), ("since_last", "since_first", "span"), strict=True)
+    return pairs + [(feature, Ask(what)) for feature, what in times]
+
+
+MEASURES = [
+    asked(SQUARES, LONG, "own", own=lambda e: e.amount * e.amount),
+    asked(CHECKOUT, MIDDLE, "own", own=lambda e: e.at if e.flags & 2 else None, least=True),
+]
+FILTERED = [
+    asked(Count(), MIDDLE, "count", of=2),
+    asked(Mean(), LONG, "mean", of=1),
+    asked(Sum(), MIDDLE, "sum", current=False),
+    asked(Count(), SHORT, "count", delay=3_000),
+    asked(Count(), MIDDLE, "count", delay=20_000, of=1, current=False),
+    asked(Ratio(LONG), SHORT, "ratio", to=(LONG.tile_ms, LONG.tiles)),
+]
+LABELLED = [
+    asked(Share(FRAUD, CLEARED), MIDDLE, "share", bad=FRAUD, less=CLEARED, delay=5_000),
+    asked(Share(FRAUD, prior=0.25, weight=3), LONG, "share", bad=FRAUD, prior=0.25, weight=3.0, of=2),
+    asked(Known(FRAUD, CLEARED), LONG, "known", bad=FRAUD, less=CLEARED),
+    asked(SinceKnown("last", FRAUD, CLEARED), LONG, "since", bad=FRAUD, less=CLEARED),
+    (
+        Feature(SinceKnown("first", FRAUD, CLEARED), MIDDLE),
+        Ask("since", MIDDLE.tile_ms, MIDDLE.tiles, bad=FRAUD, less=CLEARED, current=False),
+    ),
+]
+HABITS = [asked(Habit(), LONG, "habit"), asked(New("a"), MIDDLE, "new", slot=0), asked(New("b"), SHORT, "new", slot=1)]
+USUAL = [asked(Usual(), LONG, "usual"), asked(Outlying(), MIDDLE, "outlying", of=2)]
+SORTS = {"plain": [], "measures": MEASURES, "filtered": FILTERED, "labelled": LABELLED, "habits": HABITS}
 
 
 @dataclass(frozen=True)
@@ -33,30 +109,25 @@ class Shape:
 
     grace: int
     exact: int
-    extra: str
+    sort: str
     forever: bool
+    keep: int = 0
+
+    @property
+    def pairs(self) -> list[tuple[Feature, Ask]]:
+        return plain(self.forever) + SORTS[self.sort] + (USUAL if self.keep else [])
 
     @property
     def group(self) -> Group:
+        features = tuple(feature for feature, _ in self.pairs)
         return Group(
-            "g",
-            layout=3,
-            entity="who",
-            windows=(*WINDOWS, ever()) if self.forever else WINDOWS,
-            aggregates=ALL if self.extra == "none" else (*ALL, "extra"),
-            others=("a", "b"),
-            distinct=DISTINCT,
-            exact=self.exact,
-            span=True,
-            grace_ms=self.grace,
-            forever=self.forever,
-            extra={"none": None, "squares": SQUARES, "checkout": CHECKOUT}[self.extra],
+            "g", 3, "who", features, exact=self.exact, grace_ms=self.grace, forever=self.forever, keep=self.keep
         )
 
     @property
     def spec(self) -> Spec:
-        windows = [(w.tile_ms, w.tiles) for w in WINDOWS] + ([(0, 0)] if self.forever else [])
-        return Spec(windows, [(w.tile_ms, w.tiles) for w in DISTINCT], 2, self.exact, self.grace, self.extra)
+        longest = (0, 0) if self.forever else (LONG.tile_ms, LONG.tiles)
+        return Spec([ask for _, ask in self.pairs], self.exact, self.grace, longest, self.keep)
 
 
 def happenings() -> st.SearchStrategy[Happening]:
@@ -109,8 +180,9 @@ steps: st.SearchStrategy[list[Step]] = st.lists(
     | st.tuples(st.sampled_from("xyz"), st.integers(0, 3)),
     max_size=12,
 )
-extras = st.sampled_from(["none", "squares", "checkout"])
-shapes = st.builds(Shape, st.sampled_from([0, 2_000, 7_500]), st.integers(1, 4), extras, st.booleans())
+sorts = st.sampled_from(list(SORTS))
+graces = st.sampled_from([0, 2_000, 7_500])
+shapes = st.builds(Shape, graces, st.integers(1, 4), sorts, st.booleans(), st.sampled_from([0, 1, 3, 6]))
 
 
 @given(shape=shapes, steps=steps)
@@ -155,9 +227,10 @@ def test_where_a_range_is_cut_does_not_matter(shape: Shape, events: list[Happeni
 
 
 @pytest.mark.parametrize("events", [33, 65, 200])
-@pytest.mark.parametrize("extra", ["none", "squares", "checkout"])
-def test_a_hot_entity_is_folded_before_it_is_sent_and_nothing_changes(events: int, extra: str) -> None:
-    replay = Replay(Shape(grace=2_000, exact=4, extra=extra, forever=True))
+@pytest.mark.parametrize("sort", list(SORTS))
+@pytest.mark.parametrize("keep", [0, 5])
+def test_a_hot_entity_is_folded_before_it_is_sent_and_nothing_changes(events: int, sort: str, keep: int) -> None:
+    replay = Replay(Shape(grace=2_000, exact=4, sort=sort, forever=True, keep=keep))
     rng = np.random.default_rng(events)
     for step in range(4):
         at = 100_000 + 9_000 * step + rng.integers(-2_000, 10_000, events)
@@ -170,7 +243,7 @@ def test_a_hot_entity_is_folded_before_it_is_sent_and_nothing_changes(events: in
     unfolded = own_of(hot, [0] * events)
     entries = Shelf()
     for i in range(events):
-        one = Own(*(array[..., i : i + 1] for array in vars(unfolded).values()))
+        one = Own(*(array[..., i : i + 1] for array in list(vars(unfolded).values())[:6]))
         entries.apply({"x": payloads(replay.group, one, 1)[0]})
     folded = Shelf()
     folded.apply({"x": payloads(replay.group, unfolded, 1)[0]})
@@ -210,7 +283,8 @@ def test_groups_read_alike_answer_together_as_they_do_alone(
 ) -> None:
     """Of three groups the second counts one kind of counterparty only, and another number of them exactly."""
     first = shape.group
-    second = replace(first, name="h", layout=4, others=("b",), exact=shape.exact + 1)
+    fewer = tuple(feature for feature in first.features if feature.read.other != "b")
+    second = replace(first, name="h", layout=4, features=fewer, exact=shape.exact + 1)
     groups = [first, second, replace(first, name="i", layout=5, grace_ms=first.grace_ms + 1)]
     shelves = [Shelf() for _ in groups]
     for turn, step in enumerate(steps):

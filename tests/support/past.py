@@ -14,12 +14,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from features.columns import Columns, Ints
+from features.columns import Columns, Floats2d, Ints
 from features.definitions import Definitions, Flow, Outputs, Scored
-from features.fold import Floats2d, fold_each
-from features.group import Group, Window
+from features.feature import MONEY, RECENCY, distinct, each
+from features.fold import fold_each
+from features.group import Group
 from features.replay import Range
 from features.vector import Vector
+from features.window import Window
 from schemas.decode import Decoded
 from streams.outputs import Writer
 from streams.past.reading import Line, Partition, Topic
@@ -29,10 +31,9 @@ from streams.work import Prepared, RangeWork
 
 SHARDS = 3
 SECONDS = (Window("10s", 1_000, 10), Window("1m", 10_000, 6))
-WHO = Group("who", layout=1, entity="who", windows=SECONDS, others=("where",), distinct=SECONDS, exact=2, cap=3,
-            grace_ms=2_000)  # fmt: skip
-WHERE = Group("where", layout=2, entity="where", windows=SECONDS, others=("who",), distinct=SECONDS, exact=2, cap=3,
-              grace_ms=2_000)  # fmt: skip
+SPENDING = (*each(SECONDS, *MONEY), *RECENCY)
+WHO = Group("who", 1, "who", (*SPENDING, *distinct(["where"], SECONDS)), exact=2, cap=3, keep=2, grace_ms=2_000)
+WHERE = Group("where", 2, "where", (*SPENDING, *distinct(["who"], SECONDS)), exact=2, cap=3, grace_ms=2_000)
 TOPICS = ("orders", "clicks", "noise")  # scored; of one group; of none
 
 

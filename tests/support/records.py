@@ -23,9 +23,11 @@ from features.columns import Columns
 from features.compact import canonical
 from features.definitions import Definitions, Flow
 from features.entry import Own
-from features.group import DEFAULT_WINDOWS, Extra, Group, ever
+from features.feature import MONEY, RECENCY, Count, Feature, Measure, Measured, Sum, Usual, distinct, each
+from features.group import Group
 from features.logscale import place
 from features.vector import Vector
+from features.window import EVER, WINDOW_1H, WINDOW_7D, WINDOW_24H, WINDOWS
 from schemas.decisions import APPLIED_VERSION
 from schemas.decode import Decoded
 from streams import configuration
@@ -49,9 +51,19 @@ START_MS = 20_000 * DAY_MS
 STAMP_US = 1_700_000_000_000_000
 
 GROUP = Group(
-    "kept", layout=3, entity="who", windows=(*DEFAULT_WINDOWS, ever("count", "sum", "extra")), others=("a", "b", "c"),
-    forever=True, extra=Extra("squares", lambda _at, amount, _flags: amount * amount, "sum"),
-)  # fmt: skip
+    "kept",
+    layout=3,
+    entity="who",
+    features=(
+        *each(WINDOWS, *MONEY),
+        *each((EVER,), Count(), Sum(), Measured(Measure("squares", lambda _at, amount, _flags: amount * amount))),
+        *distinct("abc", (WINDOW_1H, WINDOW_24H, WINDOW_7D)),
+        *RECENCY,
+        Feature(Usual(), WINDOWS[-1]),
+    ),
+    forever=True,
+    keep=4,
+)
 
 RULES = """
 [score]

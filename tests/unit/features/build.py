@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from features.bag import ENTRY_WORDS
 from features.compact import compact
 from features.entry import Own
-from features.group import Group, Window
+from features.feature import MONEY, RECENCY, Feature, Read, distinct, each
+from features.group import Group
 from features.logscale import place
 from features.payload import payloads
+from features.window import Window
 
 SECONDS = (Window("10s", 1_000, 10), Window("1m", 10_000, 6))
 
 
-def group(**changes: object) -> Group:
-    """Two windows, no counterparties."""
-    given: dict[str, object] = {"name": "g", "layout": 1, "entity": "who", "windows": SECONDS, "distinct": ()}
-    return Group(**{**given, **changes})  # type: ignore[arg-type]  # a builder takes any field by name
+def group(
+    *more: Feature,
+    windows: Sequence[Window] = SECONDS,
+    reads: Sequence[Read] = MONEY,
+    others: Sequence[str] = (),
+    counted: Sequence[Window] = SECONDS[:1],
+    **changes: Any,
+) -> Group:
+    """Money over two windows, no counterparties, recency, and then some."""
+    features = (*each(windows, *reads), *distinct(others, counted), *RECENCY, *more)
+    given: dict[str, Any] = {"name": "g", "layout": 1, "entity": "who", "features": features}
+    return Group(**{**given, **changes})
 
 
 def own(

@@ -8,10 +8,10 @@ import pytest
 from features.bag import BadBagError, lift, parse
 from features.compact import compact
 from features.kin import alone
-from tests.unit.features.build import ENTRY_BYTES, compacted, group, limits, own, stamped
+from tests.unit.features.build import ENTRY_BYTES, SECONDS, compacted, group, limits, own, stamped
 
 NOBODY = group()
-SHARED = group(others=("a", "b", "c"), distinct=NOBODY.windows)
+SHARED = group(others=("a", "b", "c"), counted=SECONDS)
 
 
 def test_an_entry_lies_in_the_bag_as_documented() -> None:
@@ -25,14 +25,14 @@ def test_an_entry_lies_in_the_bag_as_documented() -> None:
 
 def test_a_compacted_bag_has_a_header_tiles_and_others() -> None:
     bag = compacted(SHARED, stamped(SHARED, own([5_000, 5_100], [250, 50], others=[[7, 7], [8, 9], [0, 0]])))
-    version, layout, tiles, others, spare, newest = struct.unpack("<BBHHHq", bag[:16])
-    assert (version, layout, tiles, others, spare, newest) == (1, SHARED.layout, 1, 3, 0, 5_100)
-    first, count, total, places, squares, most = struct.unpack("<6q", bag[16:64])
+    version, layout, tiles, others, spare, newest, floor = struct.unpack("<BBHHHqq", bag[:24])
+    assert (version, layout, tiles, others, spare, newest, floor) == (1, SHARED.layout, 1, 3, 0, 5_100, -1)
+    first, count, total, places, squares, most = struct.unpack("<6q", bag[24:72])
     place = [(a**32).bit_length() for a in (250, 50)]
     assert (first >> 8, first & 255) == (5_000, 0)
     assert (count, total, most) == (2, 300, 250)
     assert (places, squares) == (sum(place), sum(p * p for p in place))
-    assert len(bag) == 64 + 3 * 8
+    assert len(bag) == 72 + 3 * 8
 
 
 def test_entries_stamped_with_the_limit_or_above_are_not_read() -> None:
@@ -58,11 +58,11 @@ def test_no_bags_at_all() -> None:
 @pytest.mark.parametrize(
     ("bag", "message"),
     [
-        (b"\x02\x01" + bytes(14), "version 2 and this worker reads up to 1: upgrade this worker"),
-        (b"\x01\x09" + bytes(14), "not of layout 1: give the group the layout"),
+        (b"\x02\x01" + bytes(22), "version 2 and this worker reads up to 1: upgrade this worker"),
+        (b"\x01\x09" + bytes(22), "not of layout 1: give the group the layout"),
         (bytes(39), "not a whole number of words"),
         (bytes(32), "cut off"),
-        (b"\x01\x01\x05\x00" + bytes(12), "cut off"),
+        (b"\x01\x01\x05\x00" + bytes(20), "cut off"),
     ],
 )
 def test_bytes_that_cannot_be_read_are_refused_with_the_group_and_the_remedy(bag: bytes, message: str) -> None:

@@ -5,9 +5,10 @@ import pytest
 
 from features.compact import canonical, over_cap
 from features.entry import Own
-from features.group import DAY_MS, Group
+from features.group import Group
 from features.logscale import place
 from features.shop import MERCHANT, SESSION, USER
+from features.window import DAY_MS
 from tests.unit.features.build import ENTRY_BYTES, compacted, group, own, stamped
 
 T0 = 1_790_000_000_000
@@ -40,7 +41,7 @@ def test_forever_keeps_the_totals_of_what_left() -> None:
 
 
 def test_counterparties_nobody_can_ask_for_are_forgotten() -> None:
-    made = group(grace_ms=0, others=("a",), distinct=group().windows[:1])
+    made = group(grace_ms=0, others=("a",))
     assert canonical(made, stamped(made, own([1_000, 30_000], others=[[5, 6]])))["others"] == {
         "a": {"00000006": 30_000}
     }
@@ -51,6 +52,7 @@ def test_an_empty_bag_means_nothing() -> None:
         "group": "user",
         "newest": -1,
         "tiles": [],
+        "events": [],
         "others": {"card": {}, "device": {}, "ip": {}},
     }
 

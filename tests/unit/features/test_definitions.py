@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,10 +21,12 @@ MINIMAL = """
 from features.definitions import Definitions, Flow
 from features.entry import own_of
 from features.fold import fold
+from features.feature import MONEY, each
 from features.group import Group
 from features.vector import Vector
+from features.window import WINDOWS
 
-user = Group("user", layout=1, entity="user")
+user = Group("user", layout=1, entity="user", features=each(WINDOWS, *MONEY))
 flow = Flow("orders", decode=None, identify=None, columns=None, groups=(user,), scored=True)
 vector = Vector(user.columns, (user,), lambda columns, folded: folded["user"].T)
 definitions = Definitions(flows=(flow,), vector=vector)
@@ -122,11 +125,11 @@ def test_a_group_of_several_flows_is_one_group() -> None:
 
 
 def test_the_layout_changes_with_what_stored_bytes_mean_and_not_with_what_is_read_of_them() -> None:
-    def layout(**changes: object) -> str:
+    def layout(**changes: Any) -> str:
         return Definitions((flow("a", group(**changes)),), vector(group(**changes))).layout
 
     assert layout(grace_ms=7) == layout(cap=99) == layout()
-    assert len({layout(), layout(layout=2), layout(others=("a",)), layout(money=1)}) == 4
+    assert len({layout(), layout(layout=2), layout(others=("a",)), layout(keep=1)}) == 4
 
 
 def test_a_vector_has_one_row_per_event_and_contiguous_columns() -> None:

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from features.entry import Own
+from features.feature import Feature, Span
 from features.fold import fold
-from features.group import Group, Window
+from features.group import Group
+from features.window import Window
 from tests.unit.features.build import compacted, group, limits, own, stamped
 
 G = group(grace_ms=2_000)
@@ -36,7 +38,7 @@ def test_a_back_dated_event_does_not_hide_a_burst() -> None:
 
 
 def test_a_span_goes_from_the_oldest_known_to_the_newest_whichever_came_last() -> None:
-    made = group(grace_ms=2_000, span=True)
+    made = group(Feature(Span()), grace_ms=2_000)
     bag = stamped(made, own([50_000, 53_000]))
     spans = [answers(made, bag, own([at]))[0]["g_span_s"] for at in (48_000, 51_000, 55_500)]
     assert spans == [5.0, 3.0, 5.5]
@@ -86,7 +88,7 @@ def test_no_answer_is_ever_nan_or_infinite() -> None:
 
 def test_distinct_is_exact_up_to_its_limit_and_close_beyond() -> None:
     window = Window("1m", 10_000, 6)
-    made = group(others=("a",), distinct=(window,), exact=32)
+    made = group(others=("a",), counted=(window,), exact=32)
     rng = np.random.default_rng(3)
     hashes = rng.permutation(np.unique(rng.integers(1, 1 << 30, 5_100)))[:5_000]
     bag = b""

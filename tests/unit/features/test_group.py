@@ -1,16 +1,38 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from features.group import EVER_NAME, Extra, Group, GroupError, Window, ever
-from tests.unit.features.build import group
+from features.feature import (
+    MONEY,
+    Count,
+    Distinct,
+    Feature,
+    Habit,
+    Max,
+    Mean,
+    Measure,
+    Measured,
+    New,
+    Share,
+    SinceLast,
+    Span,
+    Spread,
+    Sum,
+    Usual,
+    each,
+)
+from features.group import Group, GroupError
+from features.window import EVER, WINDOWS, Window
+from tests.unit.features.build import SECONDS, group
+
+TEN, MINUTE = SECONDS
 
 
-def test_columns_are_named_by_group_aggregate_and_window() -> None:
-    made = group(
-        name="card", aggregates=("count", "mean"), others=("user",), distinct=(Window("1m", 10_000, 6),), exact=4
-    )
+def test_columns_are_named_by_group_read_and_window() -> None:
+    made = group(name="card", reads=(Count(), Mean()), others=("user",), counted=(MINUTE,), exact=4)
     assert made.columns == (
         "card_count_10s",
         "card_mean_10s",
@@ -22,20 +44,28 @@ def test_columns_are_named_by_group_aggregate_and_window() -> None:
     )
 
 
+def test_a_feature_may_have_a_name_of_its_own() -> None:
+    assert "bursts" in group(Feature(Count(), Window("1s", 1_000, 1), name="bursts")).columns
+
+
 def test_a_window_starts_at_a_tile_and_holds_the_open_one() -> None:
     window = Window("3 tiles", 1_000, 3)
     #  end      2999  3000  3001  3999  4000   3 tiles of 1 s, the last one open
     assert window.cut(np.array([2_999, 3_000, 3_001, 3_999, 4_000])).tolist() == [0, 1_000, 1_000, 1_000, 2_000]
 
 
+def test_among_events_kept_one_by_one_a_window_starts_exactly() -> None:
+    window = Window("3 tiles", 1_000, 3)
+    assert window.sharp_cut(np.array([2_000, 3_000, 3_999])).tolist() == [0, 1, 1_000]
+
+
 def test_ever_has_no_start() -> None:
-    assert ever("count").cut(np.array([10**13])).tolist() == [0]
-    assert ever().name == EVER_NAME
+    assert EVER.cut(np.array([10**13])).tolist() == [0]
 
 
 def test_default_windows_are_those_of_the_documentation() -> None:
-    made = Group("user", 1, "user")
-    assert [(w.name, w.reach_ms) for w in made.windows] == [
+    made = Group("user", 1, "user", each(WINDOWS, *MONEY))
+    assert [(w.name, w.reach_ms) for w in made.summed] == [
         ("10m", 600_000),
         ("1h", 3_600_000),
         ("24h", 86_400_000),
@@ -45,46 +75,90 @@ def test_default_windows_are_those_of_the_documentation() -> None:
     assert made.ladder == (60_000, 3_600_000, 21_600_000, 86_400_000)
 
 
+def test_a_tile_holds_what_the_features_need_and_no_more() -> None:
+    count, total = Feature(Count(), TEN), Feature(Sum(), TEN)
+    fields = {
+        "count": (count,),
+        "count sum": (count, total, Feature(Mean(), MINUTE)),
+        "count log log2": (Feature(Spread(), TEN),),
+        "count sum max": (total, Feature(Max(), TEN), count),
+        "count count#2-4": (count, Feature(Share(2, less=4), MINUTE)),
+        "count#2 count": (Feature(Count(), TEN, of=2, name="others"), count),
+    }
+    for names, features in fields.items():
+        made = Group("g", 1, "who", features)
+        assert sorted(field.name for field in made.fields) == sorted(names.split())
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"name": "not a name"}, "letters, digits"),
         ({"layout": 32}, "layout 32"),
         ({"layout": 0}, "layout 0"),
-        ({"others": ("a", "b", "c", "d")}, "at most 3"),
+        ({"others": ("a", "b", "c", "d")}, "at most 3: give the others a group of their own"),
         ({"exact": 0}, "exact 0"),
         ({"cap": 0}, "cap 0"),
+        ({"keep": 24}, "keep 24: want 0 or more, and less than the cap of 24"),
         ({"grace_ms": -1}, "grace -1"),
-        ({"money": 256}, "money 0x100"),
         ({"windows": ()}, "no window with a start"),
         ({"windows": (Window("x", 10, 3),)}, "want >= 1,000 ms"),
         ({"windows": (Window("x", 2_000, 3), Window("y", 3_000, 3))}, "2000 ms do not divide tiles of 3000 ms"),
-        ({"windows": (Window("x", 1_000, 3), Window("x", 1_000, 4))}, "one name"),
-        ({"windows": (Window("x", 1_000, 3), ever())}, "forever=True"),
-        ({"distinct": (ever(),), "others": ("a",)}, "cannot be counted without a start"),
-        ({"aggregates": ("extra",)}, "needs the group's `extra"),
+        ({"windows": (Window("x", 1_000, 3), Window("x", 1_000, 4))}, "two features are named 'g_count_x'"),
+        ({"windows": (Window("x", 1_000, 3), EVER)}, "forever=True"),
+        ({"counted": (EVER,), "others": ("a",)}, "cannot be counted without a start"),
     ],
 )
 def test_an_impossible_group_is_refused_with_its_name_the_value_and_the_remedy(
-    changes: dict[str, object], message: str
+    changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(GroupError, match=message.replace("(", r"\(")) as raised:
         group(**changes)
     assert str(changes.get("name", "g")) in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("feature", "message"),
+    [
+        (Feature(Count()), "g_count: needs a window"),
+        (Feature(SinceLast(), TEN), "reads the longest window: give it none"),
+        (Feature(Count(), TEN, of=256, name="x"), "x: of 0x100: want bits"),
+        (Feature(Max(), TEN, delay_ms=1_000, name="x"), "a delay or current=False takes sums"),
+        (Feature(Distinct("a"), TEN, current=False, name="x"), "a delay or current=False takes sums"),
+        (
+            Feature(Count(), TEN, delay_ms=1_500, name="x"),
+            "a delay of 1500 ms: want a multiple of 1000, the window's tile",
+        ),
+        (Feature(Usual(), TEN), "give the group keep=16"),
+        (Feature(New("a"), TEN, of=2), "counterparty 'a' is read of two kinds of event"),
+    ],
+)
+def test_an_impossible_feature_is_refused_by_its_name(feature: Feature, message: str) -> None:
+    with pytest.raises(GroupError, match=message):
+        group(feature, Feature(Distinct("a"), MINUTE))
+
+
 def test_the_definition_changes_with_anything_that_decides_a_value() -> None:
-    extra = Extra("x", lambda at, _a, _f: at, "max")
-    changes: list[dict[str, object]] = [
-        {"grace_ms": 1},
-        {"exact": 5},
-        {"others": ("a",)},
-        {"aggregates": ("count",)},
-        {"extra": extra},
-        {"money": 2},
-        {"recency": False},
-        {"span": True},
-        {"windows": (Window("10s", 1_000, 10), Window("1m", 10_000, 7))},
+    made = [
+        group(),
+        group(grace_ms=1),
+        group(exact=5),
+        group(keep=5),
+        group(others=("a",)),
+        group(reads=(Count(),)),
+        group(Feature(Measured(Measure("x", lambda at, _a, _f: at, "max")), TEN)),
+        group(Feature(Count(), TEN, of=2, name="x")),
+        group(Feature(Count(), TEN, delay_ms=1_000, name="x")),
+        group(Feature(Count(), TEN, current=False, name="x")),
+        group(Feature(Habit(), TEN)),
+        group(Feature(Span())),
+        group(windows=(TEN, Window("1m", 10_000, 7))),
     ]
-    texts = {group(**change).definition for change in changes}
-    assert len(texts | {group().definition}) == len(changes) + 1
+    assert len({each.definition for each in made}) == len(made)
+
+
+def test_groups_are_read_alike_whatever_their_names_and_however_many_they_count() -> None:
+    one = Group("a", 1, "x", (*each(SECONDS, *MONEY), Feature(Distinct("u"), TEN), Feature(Distinct("v"), TEN)))
+    two = Group("b", 2, "y", (*each(SECONDS, *MONEY), Feature(Distinct("w"), TEN)), exact=9)
+    assert one.shape == two.shape
+    assert one.shape != Group("c", 3, "z", each(SECONDS, *MONEY)).shape

@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from features.columns import Columns, Floats, Ints
+from features.columns import Columns, Floats, Floats2d, Ints
 from features.definitions import Definitions, Flow
 from features.entry import own_of
+from features.feature import RECENCY, Count, Distinct, Feature, Measure, Measured, Sum, each
 from features.fold import fold
-from features.group import HOUR_MS, MINUTE_MS, Extra, Group, Window, ever
+from features.group import Group
 from features.payload import payloads
-from features.vector import Floats2d, Vector
+from features.vector import Vector
+from features.window import EVER, HOUR_MS, MINUTE_MS, Window
 from schemas.decode import Decoded
 from tests.oracle.shelf import Shelf
 from tests.unit.features.build import compacted
@@ -23,22 +25,20 @@ from tests.unit.features.build import compacted
 NAMES = ("cnt_1h", "sum_1h", "cnt_24h", "sum_24h", "cnt_7d", "sum_7d", "amt_mean", "amt_std", "gap_s", "ndev_24h",
          "amount", "n_items")  # fmt: skip
 
+WINDOWS = (Window("1h", 5 * MINUTE_MS, 12), Window("24h", HOUR_MS, 24), Window("7d", 6 * HOUR_MS, 28), EVER)
 USER = Group(
     "user",
     layout=1,
     entity="user",
-    windows=(
-        Window("1h", 5 * MINUTE_MS, 12, ("count", "sum")),
-        Window("24h", HOUR_MS, 24, ("count", "sum")),
-        Window("7d", 6 * HOUR_MS, 28, ("count", "sum")),
-        ever("count", "sum", "extra"),
+    features=(
+        *each(WINDOWS, Count(), Sum()),
+        Feature(Measured(Measure("squares", lambda _at, amount, _flags: amount * amount)), EVER),
+        Feature(Distinct("device"), WINDOWS[1]),
+        *RECENCY,
     ),
-    others=("device",),
-    distinct=(Window("24h", HOUR_MS, 24),),
     exact=64,
     grace_ms=0,
     forever=True,
-    extra=Extra("squares", lambda _at, amount, _flags: amount * amount, "sum"),
 )
 
 

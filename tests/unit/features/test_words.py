@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from features.group import HOUR_MS, MINUTE_MS, Extra, Group, Window, ever
+from features.feature import RECENCY, Count, Distinct, Feature, Measure, Measured, New, Ratio, Share, each
+from features.group import Group
 from features.shop import order_vector
+from features.window import DAY_MS, EVER, HOUR_MS, MINUTE_MS, WINDOW_1H, Window
 from features.words import in_words
 
 
@@ -35,20 +37,30 @@ def test_words_are_no_part_of_what_a_model_is_made_for() -> None:
 
 
 def test_a_group_of_your_own_is_called_by_its_name_unless_it_is_given_a_noun() -> None:
+    ninety, two_days = Window("90m", MINUTE_MS, 90), Window("2d", HOUR_MS, 48)
     group = Group(
         "shelf",
         layout=1,
         entity="shelf",
-        windows=(Window("90m", MINUTE_MS, 90), Window("2d", HOUR_MS, 48, ("extra",)), ever("count")),
-        aggregates=("count",),
-        others=("bus",),
-        distinct=(Window("1h", MINUTE_MS, 60),),
+        features=(
+            *each((ninety, EVER), Count()),
+            Feature(Measured(Measure("weight", lambda _at, amount, _flags: amount)), two_days),
+            Feature(Distinct("bus"), WINDOW_1H),
+            Feature(New("bus"), WINDOW_1H),
+            Feature(Ratio(two_days), ninety),
+            Feature(Count(), ninety, of=2, name="thefts"),
+            Feature(Share(2), two_days, delay_ms=7 * DAY_MS),
+            *RECENCY,
+        ),
         forever=True,
-        extra=Extra("weight", lambda at, amount, flags: amount, "sum"),  # noqa: ARG005 - the shape is given
     )
-    assert in_words([group], {}, "visit") == {
+    assert in_words([group], {}, "visit", {2: "theft"}) == {
         "shelf_count_90m": "visits of the shelf within 90 minutes",
-        "shelf_extra_2d": "weight of the shelf within 2 days",
+        "shelf_weight_2d": "weight of the shelf within 2 days",
+        "shelf_new_bus_1h": "bus not seen before with the shelf, 1: yes, within an hour",
+        "shelf_pace_90m": "pace of the shelf's visits against that within 2 days within 90 minutes",
+        "thefts": "thefts of the shelf within 90 minutes",
+        "shelf_risk_2d": "share of the shelf's visits known as fraud within 2 days, as of a week before",
         "shelf_count_ever": "visits of the shelf",
         "shelf_distinct_buss_1h": "different buses of the shelf within an hour",
         "shelf_since_last_s": "seconds since the visit before, of the shelf",

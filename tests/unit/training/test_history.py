@@ -8,15 +8,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from features.columns import Columns, Ints
+from features.columns import Columns, Floats2d, Ints
 from features.definitions import Flow
+from features.feature import MONEY, RECENCY, each
 from features.group import Group
-from features.vector import Floats2d, Vector
+from features.vector import Vector
+from features.window import WINDOWS
 from schemas.decode import Decoded
 from training.history import Bags, vectors
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
-USER = Group("user", 1, "user_id", cap=4)  # so short that compaction is all the time
+USER = Group(
+    "user", 1, "user_id", (*each(WINDOWS, *MONEY), *RECENCY), cap=4
+)  # so short that compaction is all the time
 N = 300
 
 

@@ -1,0 +1,91 @@
+"""Recent: the newest few events of an entity, kept one by one so that windows are exact among them.
+
+Of all that is known of an entity the *floor* is the time of its (keep + 1)-th newest event. What is later, at most
+`keep` events, is never folded into tiles; what is not may be. More events only raise the floor, so whoever folded a bag
+early has kept all that may still be asked for, and every answer is a function of the events alone:
+
+    later than the floor        in a window iff  at > end - reach                   exactly
+    all others                  in a window iff  their tile is (features/window.py)
+
+Both are one cut, since rows lie in time order: the sharp cut where the floor is below it, the tile's edge where the
+floor is above that, and the floor between the two. An entity with up to `keep` events in a window has it exact.
+The price: 40 bytes an event kept, and a search for the floor.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from features.bag import Rows
+from features.seen import Pairs
+from features.segments import VALUE_MASK, keyed
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+NONE = -1
+LEAST_SPREAD = 8  # places of the log scale, a quarter of a doubling: who always pays the same is not alarmed by cents
+NORMAL = 1.4826  # a normal distribution's deviation in median distances
+
+
+def floor_of(ordered: Ints, keep: int) -> int:
+    """The floor of events with these times, ascending: NONE where all are kept."""
+    return int(ordered[-keep - 1]) if len(ordered) > keep else NONE
+
+
+def floors(keep: int, owner: Ints, at: Ints, owners: int, least: Ints) -> Ints:
+    """(m,) rows in any order -> (owners,) each one's floor, at least `least`."""
+    ordered = np.sort(keyed(owner, at))
+    counts = np.bincount(owner, minlength=owners)
+    place = np.cumsum(counts) - keep - 1
+    many = counts > keep
+    found = least.copy()
+    found[many] = np.maximum(found[many], ordered[place[many]] & VALUE_MASK)
+    return found
+
+
+def floors_seen(keep: int, key: Ints, first: Ints, stop: Ints, least: Ints, near: Rows, pairs: Pairs) -> Ints:
+    """(e,) the floor of what each event sees: its view's rows `key[first:stop]`, and its own block up to itself."""
+
+    def far(nth: int) -> Ints:
+        """(e,) time of the view's n-th newest row, from 1."""
+        place = stop - nth
+        return np.where(place >= first, key[np.maximum(place, 0)] & VALUE_MASK, NONE)
+
+    if pairs.alone:
+        return np.maximum(np.maximum(np.minimum(far(keep), near.at), far(keep + 1)), least)
+    ordered = np.sort(keyed(near.owner, near.at)) & VALUE_MASK
+    counts = np.diff(np.append(pairs.start, len(ordered)))
+    end = pairs.start + counts
+    found = np.maximum(far(keep + 1), least)
+    for nth in range(1, min(keep + 1, int(counts.max(initial=0))) + 1):
+        mine = np.where(nth <= counts, ordered[np.maximum(end - nth, 0)], NONE)
+        found = np.maximum(found, np.minimum(mine, far(keep + 1 - nth)) if nth <= keep else mine)
+    return found
+
+
+def cut(tile: Ints, sharp: Ints, floor: Ints) -> Ints:
+    """(..., e) where windows begin: at the tile's edge, or exactly, or at what is kept one by one."""
+    return np.minimum(np.maximum(floor + 1, sharp), tile)
+
+
+def against_usual(place: Ints, owner: Ints, places: Ints) -> tuple[Floats, Floats]:
+    """(e,) how far each event's place is from the median of those that it sees, and how far these are, by median.
+
+    `owner` (k,) is the event that sees a place. All in places of the log scale; 0 where it sees none.
+    """
+    middle, some = _medians(owner, places.astype(np.float64), len(place))
+    spread, _ = _medians(owner, np.abs(places - middle[owner]), len(place))
+    return np.where(some, place - middle, 0.0), spread
+
+
+def _medians(owner: Ints, value: Floats, owners: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """(owners,) the median of each one's values, 0 where it has none, and whether it has any."""
+    order = np.lexsort((value, owner))
+    counts = np.bincount(owner, minlength=owners)
+    start = np.cumsum(counts) - counts
+    ordered = np.append(value[order], 0.0)
+    low = ordered[np.where(counts, start + (counts - 1) // 2, len(value))]
+    high = ordered[np.where(counts, start + counts // 2, len(value))]
+    return (low + high) / 2.0, counts > 0
