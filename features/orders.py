@@ -25,8 +25,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from features.columns import Columns, Ints
-from features.group import DAY_MS
 from features.join import Join, Made, Meeting
+from features.window import DAY_MS
 from schemas import events as shapes
 from schemas.outcomes import OUTCOMES, LabelNamed, Outcome, encode_outcome, outcome_id
 from schemas.timestamps import rfc3339
