@@ -30,6 +30,7 @@ from bench import figure
 from features.shop import shop_definitions
 from schemas.decisions import Anomaly
 from schemas.settings import Settings, load
+from schemas.topics import INPUTS
 from streams.audit import audit
 from streams.chaos.kafka import Kafka
 from streams.chaos.site import Site, Worker, build_site
@@ -47,7 +48,6 @@ from training.metrics import Scored, measure
 KAFKA_CACHE = figure.ROOT / ".cache" / "kafka"
 WORKERS = 2
 GROUP = "recorded"
-INPUTS = ("orders", "clickstream", "cart", "labels")
 LOCKSTEP = "1h"
 DRAINED_WITHIN_S = 120.0
 SEED = 11  # of the bootstrap

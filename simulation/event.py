@@ -55,11 +55,14 @@ class Mint:
         self._count = 0
 
     def event(self, topic: str, type_: str, at_ms: int, who: Body, body: Body, truth: Truth) -> Event:
-        """`who` holds `user_id` or `visitor_id` and what the customer always sends; `body` what this event adds."""
+        """`who` holds `user_id` or `visitor_id` and what the customer always sends; `body` what this event adds.
+
+        A label may do without both: its key is then the order's id.
+        """
         self._count += 1
         event_id = f"{self._tag}-{self._count:08x}"
         full = {"type": type_, "event_id": event_id, "event_time": self._rfc3339(at_ms), **who, **body}
-        key = (who.get("user_id") or who["visitor_id"]).encode()
+        key = (who.get("user_id") or who.get("visitor_id") or body["order_id"]).encode()
         return Event(at_ms, at_ms, topic, key, orjson.dumps(full), truth, event_id, body.get("order_id"))
 
     def order_id(self) -> str:

@@ -7,10 +7,11 @@ The price: no daily curve and no seasons; a steady rate keeps a live view and a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from random import Random
+from typing import Any
 
 from schemas.ids import hash32
 from schemas.timestamps import rfc3339
@@ -21,8 +22,11 @@ from simulation.people import People
 from simulation.visit import Habits, visit
 
 DAY_S = 86_400.0
-# Of normal orders: so many are sent back, so many cancelled before they leave.
-REFUNDED, CANCELLED = 0.02, 0.01
+# Of normal orders: so many are sent back, so many cancelled before they leave, so many taken for fraud by a reviewer
+# who looks at once, and cleared when somebody looks again.
+REFUNDED, CANCELLED, SUSPECTED = 0.02, 0.01, 0.01
+CAUGHT = 0.2  # of the frauds: a reviewer sees them at once, long before the chargeback
+AT_ONCE_MS = 1  # so soon after the order that the label may well be read before it
 WARM_UP_MS = 90_000  # visits last a minute or two: the shop has been open for a while when we begin to look
 STRESS_FRAUD = 0.015  # of the orders of a stress run
 ORDERS_OF_ATTACK = 9.5  # on average over the five kinds
@@ -121,19 +125,30 @@ class Shop:
         self._push(attack(Scene(self._mint, self._random, self._catalogue, self._people, name, at_ms)))
 
     def _label(self, order: Event) -> None:
+        """What becomes of an order: nothing, one label, or a reviewer's first and a second one that may differ."""
         fate = self._random.random()
+        more: dict[str, Any]
         if order.truth.fraud:
+            reviewed = fate < CAUGHT
             type_, more = "chargeback", {"reason_code": "10.4"}  # Visa: card absent, fraud
         elif fate < REFUNDED:
-            type_, more = "refund", {}
+            reviewed, type_, more = False, "refund", {}
         elif fate < REFUNDED + CANCELLED:
-            type_, more = "order_cancelled", {}
+            reviewed, type_, more = False, "order_cancelled", {}
+        elif fate < REFUNDED + CANCELLED + SUSPECTED:
+            reviewed, type_, more = True, "review_outcome", {"fraud": False}
         else:
             return
-        due_ms = order.at_ms + 1 + int(self._random.expovariate(1 / self.plan.label_delay_s) * 1_000)
-        who = {"user_id": order.key.decode()}
+        due_ms = order.at_ms + AT_ONCE_MS + 1 + int(self._random.expovariate(1 / self.plan.label_delay_s) * 1_000)
+        if reviewed:
+            self._push(iter((self._labelled(order, "review_outcome", order.at_ms + AT_ONCE_MS, {"fraud": True}),)))
+        self._push(iter((self._labelled(order, type_, due_ms, more),)))
+
+    def _labelled(self, order: Event, type_: str, at_ms: int, more: Mapping[str, Any]) -> Event:
+        """Of every other label the bank or the reviewer knows the order's id alone."""
+        key = order.key.decode() if self._random.random() < 0.5 else None
         body = {"order_id": order.order_id, **more}
-        self._push(iter((self._mint.event("labels", type_, due_ms, who, body, order.truth),)))
+        return self._mint.event("labels", type_, at_ms, {"user_id": key} if key else {}, body, order.truth)
 
 
 def until_orders(events: Iterator[Event], orders: int) -> Iterator[Event]:

@@ -40,7 +40,7 @@ from streams.protocol.safety import MUTATIONS, SAFE, Safety
 from streams.scrape import serve_metrics
 from streams.space import definitions_of, limits_of, open_store
 from streams.stores.valkey import ValkeyStore
-from streams.topology import attach, topics_of
+from streams.topology import attach, outputs_of, topics_of
 from streams.transport.admission import not_permitted
 from streams.transport.app import App, make_app
 from streams.transport.checks import check
@@ -187,7 +187,8 @@ async def _make(settings: Settings, slot: int | None, stack: AsyncExitStack) -> 
     stack.push_async_callback(reader.stop)
     profile = await _profile(settings, reader)
     inputs = [flow.topic for flow in definitions.flows]
-    await check(reader, profile, inputs, topics_of(definitions), settings.kafka.group)
+    read_back = {*inputs} & {*outputs_of(definitions)}
+    await check(reader, profile, inputs, topics_of(definitions), settings.kafka.group, read_back)
     facts = await reader.topics(topics_of(definitions))
     store = await _store(settings, definitions, metrics, stack)
     configurations = await _configurations(own, definitions, store, stack)

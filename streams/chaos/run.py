@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +40,7 @@ from streams.embedded.processes import StartError, free_port
 from streams.embedded.store import start_store
 from streams.embedded.supervisor import end_together
 from streams.space import definitions_of, open_store
+from streams.topology import outputs_of
 from streams.transport.link import Link
 from streams.transport.log import LogReader
 from streams.transport.profile import profile_of
@@ -51,6 +52,7 @@ LEAST_OPEN = 0.5  # share of the kills that must leave a range open
 TWICE_PER_KILL = 1  # decisions published twice, on average, else the kills met nothing
 
 Tell = Callable[[str], None]
+Then = Callable[[Settings], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,11 @@ class Events:
     start_ms: int
 
 
-async def run(plan: Plan, site: Site, events: Events, tell: Tell) -> Report:
-    """Runs it and judges it. Raises StartError where the site is not fit for it."""
+async def run(plan: Plan, site: Site, events: Events, tell: Tell, then: Then | None = None) -> Report:
+    """Runs it and judges it; `then` looks at what is left in place of the clean pass.
+
+    Raises StartError where the site is not fit for it.
+    """
     started = time.monotonic()
     site.refuse_what_is_not_ours(plan.faults)
     run_id = f"{GROUP}-{plan.seed}-{int(time.time())}"
@@ -76,7 +81,9 @@ async def run(plan: Plan, site: Site, events: Events, tell: Tell) -> Report:
         story = _Story(plan, site, settings, definitions_of(settings), reader, report, tell)
         await story.refuse_used_topics()
         await story.dirty_pass(iter(events.records))
-        if not report.problems:
+        if then is not None:
+            await then(settings)
+        elif not report.problems:
             await story.clean_pass()
     report.seconds = round(time.monotonic() - started, 1)
     return report
@@ -206,8 +213,9 @@ class _Story:
         self.report.state = {"bags": self.dump.bags, "sha256": self.dump.sha256, "clean": clean.sha256, "equal": equal}
 
     async def _outputs_anew(self) -> None:
-        """Deletes every topic but the inputs and makes them again, empty."""
-        outputs = [name for name in TOPICS if name not in self.inputs]
+        """Deletes every topic but what was fed and makes them again, empty."""
+        written = {*outputs_of(self.definitions)}  # some of it is read back
+        outputs = [name for name in TOPICS if name in written or name not in self.inputs]
         cluster = Cluster(self.settings.kafka)
         async with cluster.admin() as admin:
             await _delete(admin, outputs)

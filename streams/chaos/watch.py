@@ -84,11 +84,10 @@ class Watch:
 
     async def drained(self, patience_s: float = PATIENCE_S) -> None:
         """Returns when all that is in the logs is taken and closed; raises StuckError when nothing moves for long."""
-        ends = await self.ends()
         before, since = None, time.monotonic()
         while True:
             found = await self.everything()
-            left = _left(found, ends)
+            left = _left(found, await self.ends())  # in this order: what is closed has published what is read back
             if not left:
                 return
             if (now := [(place.position, place.last_range) for place in found]) != before:

@@ -22,14 +22,22 @@ MIN_SESSION, MAX_SESSION = "group.min.session.timeout.ms", "group.max.session.ti
 
 
 async def check(
-    log: LogReader, profile: Profile, inputs: Sequence[str], outputs: Iterable[str], group: str | None = None
+    log: LogReader,
+    profile: Profile,
+    inputs: Sequence[str],
+    outputs: Iterable[str],
+    group: str | None = None,
+    read_back: Iterable[str] = (),
 ) -> None:
-    """Raises Stop with what is wrong and the remedy, SinkDown where no broker answers."""
+    """Raises Stop with what is wrong and the remedy, SinkDown where no broker answers.
+
+    `read_back`: the inputs that workers write as well.
+    """
     facts = await topics_there(log, {*inputs, *outputs})
     if lacking := sorted({*inputs, *outputs} - facts.keys()):
         raise missing(lacking)
     _check_permitted(facts, {*inputs, APPLIED} & facts.keys(), Operation.READ)
-    _check_permitted(facts, {*outputs} - {*inputs}, Operation.WRITE)
+    _check_permitted(facts, ({*outputs} - {*inputs}) | {*read_back}, Operation.WRITE)
     if APPLIED in outputs:
         check_applied(facts, inputs)
     if profile.checks_session:

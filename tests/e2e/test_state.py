@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from schemas.settings import Settings
+from schemas.topics import INPUTS
 from streams import state
 from streams.chaos.site import Site, Worker, build_site
 from streams.chaos.watch import StuckError, Watch, held_by, until
@@ -27,7 +28,6 @@ from streams.transport.link import Link
 from streams.transport.log import LogReader
 
 GROUP = "state-test"
-INPUTS = ("orders", "clickstream", "cart", "labels")
 HOLDS, COULD_NOT_RUN = 0, 2
 
 

@@ -23,7 +23,7 @@ from aiokafka.admin import NewTopic  # type: ignore[import-untyped]  # it ships 
 
 from features.shop import shop_definitions
 from schemas.settings import Settings, load
-from schemas.topics import TOPICS
+from schemas.topics import INPUTS, TOPICS
 from streams.audit import Report, audit
 from streams.data.cluster import Cluster
 from streams.data.consume import Read, read_all
@@ -144,8 +144,7 @@ class Stream:
 
     async def working(self, *workers: Worker, within_s: float = STARTED_WITHIN_S) -> None:
         """Returns when every input partition is held by one of these workers, and each of them holds one."""
-        names = ("orders", "clickstream", "cart", "labels")
-        every = {(topic, number) for topic in names for number in range(self.partitions)}
+        every = {(topic, number) for topic in INPUTS for number in range(self.partitions)}
 
         def shared_out() -> bool:
             held = [worker.partitions() for worker in workers]
@@ -212,7 +211,7 @@ class Stream:
         """The audit, as it is now."""
         reader = LogReader(Link.of(self.settings().kafka))
         try:
-            return await audit(reader, ("orders", "clickstream", "cart", "labels"))
+            return await audit(reader, INPUTS)
         finally:
             await reader.stop()
 

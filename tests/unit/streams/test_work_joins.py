@@ -9,7 +9,7 @@ import pytest
 
 from features.join import records_of
 from features.orders import MEETING, known_of
-from schemas.decisions import decision_id
+from schemas.ids import decision_id
 from schemas.timestamps import rfc3339
 from streams.outputs import ALWAYS, RangeOutputs
 from streams.protocol.ports import Batch, ShardBags, ShardCall, Verdict
@@ -42,7 +42,8 @@ class Shop:
     def take(self, topic: str, *records: Rec) -> RangeOutputs:
         """One range."""
         self.number += 1
-        w, batch = self.works[topic], Batch(records[0].offset, records)
+        w = self.works[topic]
+        batch: Batch[Any] = Batch(records[0].offset, records)
         prepared = w.prepare(batch)
         calls = w.calls(prepared, {}, records[0].offset)
         before = [ShardBags(self.number, [self.bags.get(key) for key in call.keys]) for call in calls]
