@@ -18,6 +18,8 @@ from itertools import groupby
 
 from archive.names import File, Span
 
+TINY = 32  # a file of less than this part of the target is merged whatever follows it
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -104,12 +106,12 @@ class Merge:
 def merges(files: Sequence[File], target_bytes: int) -> list[Merge]:
     """What to merge in one partition so that files come near `target_bytes`.
 
-    A run begins with no file larger than all that follow it together: so what was merged before is written again only
-    when it at least doubles, and a byte is written a dozen times at most on its way from 32 KB to 128 MB.
+    A run begins with no file larger than all that follow it together, tiny ones apart: so what was merged before is
+    written again only when it at least doubles, and a byte is written a handful of times on its way to the target.
     """
     last = newest(files)
     pieces = [piece for piece in cover(files).pieces if piece.file != last]
-    runs = [_worthwhile(run) for run in _runs(pieces, target_bytes)]
+    runs = [_worthwhile(run, target_bytes // TINY) for run in _runs(pieces, target_bytes)]
     return [Merge((Piece(run[0].file, run[0].file.first), *run[1:])) for run in runs if len(run) > 1]
 
 
@@ -127,8 +129,8 @@ def _runs(pieces: Sequence[Piece], target_bytes: int) -> list[list[Piece]]:
     return runs
 
 
-def _worthwhile(run: list[Piece]) -> list[Piece]:
-    while run and run[0].file.size > sum(piece.file.size for piece in run[1:]):
+def _worthwhile(run: list[Piece], tiny_bytes: int) -> list[Piece]:
+    while run and run[0].file.size > max(tiny_bytes, sum(piece.file.size for piece in run[1:])):
         run = run[1:]
     return run
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
     from archive.coverage import Held
     from archive.places import Place
+
+WIDE = 140  # columns in a pipe: no cell is cut off
 
 
 @click.group("archive", invoke_without_command=True)
@@ -121,4 +124,4 @@ def _print_table(rows: Sequence[Held]) -> None:
     for row in rows:
         cells = [len(row.gaps) if name == "gaps" else getattr(row, name) for name in names]
         table.add_row(*(f"{cell:,}" if isinstance(cell, int) else cell for cell in cells))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else WIDE).print(table)

@@ -23,6 +23,7 @@ from schemas import events as shapes
 from schemas.money import DEFAULT_RATES
 from schemas.settings import variables
 from schemas.topics import DAY_MS, TOPICS, Topic
+from streams.archive.metrics import ArchiveMetrics
 from streams.metrics import ArrayHistogram, Metrics
 
 Row = tuple[str, ...]
@@ -96,7 +97,16 @@ NO_METRICS = {"registry", "before_a_look"}
 
 def metrics() -> str:
     """Every metric of a worker, in the order of the code."""
-    every = (one for name, one in vars(Metrics(CollectorRegistry())).items() if name not in NO_METRICS)
+    return _metrics(Metrics(CollectorRegistry()))
+
+
+def archive() -> str:
+    """Every metric of the archive."""
+    return _metrics(ArchiveMetrics(CollectorRegistry()))
+
+
+def _metrics(of: object) -> str:
+    every = (one for name, one in vars(of).items() if name not in NO_METRICS)
     return _table(("metric", "type", "labels", "what it says"), [_metric(one) for one in every])
 
 
@@ -162,6 +172,7 @@ def _named(fields: Iterable[msgspec.structs.FieldInfo]) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "settings": settings,
     "metrics": metrics,
+    "archive": archive,
     "topics": topics,
     "orders": orders,
     "items": items,

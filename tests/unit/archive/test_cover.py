@@ -97,6 +97,8 @@ def test_what_was_merged_is_left_alone_until_it_would_double() -> None:
     large = [file(0, 9, 100), *(file(at, at, 10) for at in range(10, 15))]
     (plan,) = merges(large, 1000)
     assert plan.span.first == 10
+    (plan,) = merges(large, 100 * 32)
+    assert plan.span.first == 0, "a tiny file costs nothing"
     grown = [file(0, 9, 100), *(file(at, at, 10) for at in range(10, 22))]
     (plan,) = merges(grown, 1000)
     assert plan.span.first == 0
