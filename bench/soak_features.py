@@ -7,7 +7,7 @@ takes the shop 37 days, that a bag is made, compacted, left alone and collected,
 from collections.abc import Mapping
 from dataclasses import replace
 
-from features.definitions import Definitions
+from features.definitions import Definitions, Flow
 from features.feature import NO_WINDOW, Feature, Ratio
 from features.group import Group
 from features.shop import shop_definitions
@@ -15,6 +15,7 @@ from features.vector import Vector
 from features.window import SECOND_MS, Window
 
 GRACE_MS = SECOND_MS
+KEEP_MS = 20 * SECOND_MS
 SECONDS: Mapping[str, Window] = {
     "10m": Window("10m", SECOND_MS, 2),
     "1h": Window("1h", SECOND_MS, 4),
@@ -38,6 +39,12 @@ def short(feature: Feature) -> Feature:
     return replace(feature, read=read, over=over, delay_ms=feature.delay_ms and 2 * SECOND_MS)
 
 
+def fast_flow(flow: Flow) -> Flow:
+    """The flow over fast groups; where it meets others, their bags live as long as those of the longest window."""
+    join = flow.join and replace(flow.join, meeting=replace(flow.join.meeting, keep_ms=KEEP_MS))
+    return replace(flow, groups=tuple(map(fast, flow.groups)), join=join)
+
+
 def fast_vector(vector: Vector) -> Vector:
     return replace(vector, groups=tuple(map(fast, vector.groups)))
 
@@ -46,8 +53,12 @@ def fast_definitions() -> Definitions:
     """The shop's definitions with every group in fast motion."""
     shop = shop_definitions()
     assert shop.session is not None
-    flows = tuple(replace(flow, groups=tuple(map(fast, flow.groups))) for flow in shop.flows)
-    return replace(shop, flows=flows, vector=fast_vector(shop.vector), session=fast_vector(shop.session))
+    return replace(
+        shop,
+        flows=tuple(map(fast_flow, shop.flows)),
+        vector=fast_vector(shop.vector),
+        session=fast_vector(shop.session),
+    )
 
 
 definitions = fast_definitions()

@@ -1,8 +1,9 @@
 """What the soak feeds: orders, clicks and carts of users that come and go, at a steady pace on the wall clock.
 
 Every two seconds another 120 users take over and are never seen again, each with a card, a device, an address and a
-session of its own; the 50 merchants stay. So the number of bags alive depends on the clock alone. No event comes twice:
-the log of verdicts reaches ten million offsets back, and would still be growing when the run ends.
+session of its own; the 50 merchants stay. A label is of an order not long ago. So the number of bags alive depends on
+the clock alone. No event comes twice: the log of verdicts reaches ten million offsets back, and would still be growing
+when the run ends.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import itertools
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -23,6 +25,7 @@ from streams.data.sender import Sender
 
 USERS, MERCHANTS, PRODUCTS = 120, 50, 2_000
 ROTATE_MS = 2_000
+NEWEST = 1_000  # orders that a label may be of: of some two seconds
 TICK_MS = 50
 SHARES = (("orders", 0.4), ("clickstream", 0.4), ("cart", 0.19), ("labels", 0.01))
 
@@ -37,6 +40,7 @@ class Shop:
         self._topics: tuple[str, ...] = tuple(topic for topic, _ in SHARES)
         self._weights = tuple(share for _, share in SHARES)
         self._users: Iterator[int] = itertools.cycle(range(USERS))
+        self._ordered: deque[int] = deque(maxlen=NEWEST)
 
     def events(self, count: int, first: int, now_ms: int) -> list[Record]:
         """`count` events, numbered from `first`, all at `now_ms`."""
@@ -53,6 +57,7 @@ class Shop:
         return Record(topic, user.encode(), _encode(event), (), now_ms)
 
     def _orders(self, number: int, user: str, price: float, items: list[object]) -> dict[str, object]:
+        self._ordered.append(number)
         return {
             "type": "purchase", "order_id": f"o{number}", "value": price, "currency": "EUR", "items": items,
             "card_id": f"c{user}", "device_id": f"d{user}", "ip": f"i{user}",
@@ -67,7 +72,8 @@ class Shop:
         return {"type": "add_to_cart", "items": items, "value": price, "currency": "EUR"}
 
     def _labels(self, number: int, user: str, price: float, items: list[object]) -> dict[str, object]:  # noqa: ARG002
-        return {"type": "chargeback", "order_id": f"o{number}", "reason_code": "10.4"}
+        order = self._dice.choice(self._ordered) if self._ordered else number
+        return {"type": "chargeback", "order_id": f"o{order}", "reason_code": "10.4"}
 
 
 async def feed(settings: Settings, seed: int, events_s: float, behind_s: int, going: Callable[[], bool]) -> int:

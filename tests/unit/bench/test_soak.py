@@ -173,6 +173,14 @@ def test_every_event_is_a_good_one_and_none_comes_twice() -> None:
     assert len({json.loads(record.value or b"")["event_id"] for record in records}) == 2_000
 
 
+def test_labels_are_of_orders_that_were_placed() -> None:
+    values = [(record.topic, json.loads(record.value or b"")) for record in Shop(1).events(2_000, 0, NOW_MS)]
+    placed = {value["order_id"] for topic, value in values if topic == "orders"}
+    labels = [value["order_id"] for topic, value in values if topic == "labels"]
+    assert labels
+    assert set(labels) <= placed
+
+
 def test_users_come_and_go_and_their_number_depends_on_the_clock_alone() -> None:
     shop = Shop(1)
 
