@@ -51,6 +51,12 @@ class Services:
         return self.children.start(f"worker-{slot}", argv, self.environment(), cwd=Path.cwd())
 
 
+    def start_archive(self) -> Child:
+        """The archive of the settings, as `headrace archive` in the caller's own directory."""
+        argv = [sys.executable, "-P", "-m", "streams.cli", "archive"]
+        return self.children.start("archive", argv, self.environment(), cwd=Path.cwd())
+
+
 def start_services(children: Children, broker_port: int | None = None, store_port: int | None = None) -> Services:
     """Starts what the settings do not name and creates the topics; raises StartError, BadSettingsError, ClusterError.
 

@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from schemas.settings import without_password
 from streams.embedded.processes import LOCALHOST, Children, StartError, free_port, hold, is_open, wait_until
 from streams.embedded.services import USUAL_BROKER_PORT, USUAL_METRICS_PORT, USUAL_STORE_PORT, Services, start_services
 from streams.embedded.supervisor import Supervisor, reason
@@ -73,6 +74,7 @@ class Stack:
                 (f"worker {slot}", f"http://{LOCALHOST}:{port}/metrics", "metrics")
                 for slot, port in enumerate(self.metrics_ports)
             ),
+            *([("archive", without_password(url), "HEADRACE_ARCHIVE__URL")] if (url := settings.archive.url) else []),
             ("files", str(services.children.folder), "kept" if kept else "removed at the end"),
         ]
         widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
@@ -104,6 +106,8 @@ def running(children: Children, workers: int, ports: Ports, tell: Callable[[str]
             metrics = [_metrics_port(slot, ports.metrics, holds) for slot in range(workers)]
             for slot, port in enumerate(metrics):
                 supervisor.add(f"worker {slot}", partial(services.start_worker, slot, port))
+            if services.settings.archive.url is not None:
+                supervisor.add("the archive", services.start_archive)
             yield Stack(services, supervisor, metrics, tell)
         finally:
             supervisor.stop(WORKER_END_S)

@@ -19,6 +19,7 @@ from streams.embedded.broker import Broker, answers
 from streams.embedded.processes import Children, free_port, is_open
 from streams.embedded.store import Store
 from streams.embedded.store import answers as store_answers
+from tests.support.events import event
 from tests.support.tansu import start_tansu
 
 pytestmark = pytest.mark.xdist_group("usual ports")  # two at once would race for them
@@ -232,6 +233,16 @@ def test_a_kept_folder_stays_and_is_refused_a_second_time(up: Callable[..., Up],
     again = up("--workers", "0", "--keep", str(kept))
     assert again.ended() == 2
     assert "holds the state of an earlier run" in again.errors.read_text()
+
+
+def test_an_archive_that_is_named_is_kept(up: Callable[..., Up], tmp_path: Path) -> None:
+    place = tmp_path / "archive"
+    running = up(env={"HEADRACE_ARCHIVE__URL": str(place), "HEADRACE_ARCHIVE__FILE_S": "0.2"}).ready()
+    assert running.address("archive") == str(place)
+    environment = {**_bare(), "HEADRACE_KAFKA__BROKERS": running.address("broker")}
+    produce = [sys.executable, "-P", "-m", "streams.cli", "produce", "clickstream"]
+    subprocess.run(produce, env=environment, input=event("clickstream", "page_view", "v1").value, check=True)
+    soon(lambda: bool(list(place.rglob("clickstream-*.parquet"))), UP_WITHIN_S)
 
 
 def test_real_services_are_used_where_they_are_named(up: Callable[..., Up], children: Children, valkey: Store) -> None:
