@@ -105,7 +105,7 @@ class Folder:
         with _down(self.shown):
             if not self.root.is_dir():
                 raise FileNotFoundError(f"no such folder: {self.root}")
-            for folder, _, names in os.walk(self.root if topic is None else self.root / topic):
+            for folder, _, names in os.walk(self.root if topic is None else self.root / topic, onerror=_unless_gone):
                 found += [file for name in names if (file := self._file(Path(folder, name))) is not None]
         return found
 
@@ -166,6 +166,12 @@ class Folder:
                         path.unlink()
                         left.append(path)
         return len(left)
+
+
+def _unless_gone(error: OSError) -> None:
+    """A folder that cannot be read is no empty one; one that went while we looked is."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from collections.abc import Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from archive.names import File
 from streams.archive.metrics import ArchiveMetrics
 from streams.archive.part import Means, Part
 from streams.protocol.ports import Tp
@@ -156,17 +157,20 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped base
             await self._drop(part)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        topics = {tp.topic for tp in assigned}
+        listings = {topic: asyncio.create_task(self._means.files.listed(topic)) for topic in topics}
         for tp in assigned:
-            self._learn(tp)
+            self._learn(tp, listings[tp.topic])
 
-    def _learn(self, tp: TopicPartition) -> None:
+    def _learn(self, tp: TopicPartition, listing: asyncio.Task[list[File]]) -> None:
+        """One listing serves all partitions of a topic that became ours together."""
         self._consumer.pause(tp)
         self._consumer.seek(tp, 0)  # not read from: it keeps the client from asking the group for a place
         part = self.parts[tp] = Part(Tp(tp.topic, tp.partition, self._facts[tp.topic].id), self._means)
-        self._start(part, self._placed(tp, part))
+        self._start(part, self._placed(tp, part, listing))
 
-    async def _placed(self, tp: TopicPartition, part: Part) -> None:
-        place = await part.learn()
+    async def _placed(self, tp: TopicPartition, part: Part, listing: asyncio.Task[list[File]]) -> None:
+        place = await part.learn(asyncio.shield(listing))
         if self.parts.get(tp) is part and tp in self._consumer.assignment():
             self._consumer.seek(tp, place)
 
@@ -174,7 +178,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped base
         if part := self.parts.pop(tp, None):
             await self._drop(part)
             if tp in self._consumer.assignment():
-                self._learn(tp)
+                self._learn(tp, asyncio.create_task(self._means.files.listed(tp.topic)))
 
     async def _stalled(self, seconds: float) -> None:
         """The process stood still: others may own its partitions by now, and have written what it holds."""

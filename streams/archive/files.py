@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from archive.cover import newest
 from archive.errors import ArchiveDown
 from archive.names import File
 from archive.parquet import encode
@@ -38,16 +37,17 @@ class Files:
     metrics: ArchiveMetrics
     vector: Mapping[str, Sequence[str]]
 
-    async def newest(self, topic: str, partition: int) -> tuple[File, str] | None:
-        """The file that reaches furthest and the topic's id that it states; None where nothing is archived."""
+    async def listed(self, topic: str) -> list[File]:
+        """What is committed of a topic."""
+        return await self.patiently("list", lambda: self.place.files(topic))
 
-        def look() -> tuple[File, str] | None:
-            file = newest(file for file in self.place.files(topic) if file.span.partition == partition)
-            if file is None:
-                return None
+    async def topic_id(self, file: File) -> str:
+        """The broker's id of the topic, as the file states it."""
+
+        def look() -> str:
             if (facts := footer(self.place, file)) is None:
                 raise ArchiveDown(f"{self.place.shown}: {file.span.path} is listed and cannot be opened")
-            return file, facts.topic_id
+            return facts.topic_id
 
         return await self.patiently("list", look)
 

@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from archive.columns import Record
+from archive.cover import newest
+from archive.names import File
 from streams.archive import stops
 from streams.archive.buffer import Buffer, Cut, Limits
 from streams.archive.files import Files
@@ -46,13 +48,16 @@ class Part:
         self._buffer: Buffer | None = None
         self.task: asyncio.Task[None] | None = None
 
-    async def learn(self) -> int:
-        """Where to read on. Raises Stop where the log does not go on where the archive ends."""
-        newest = await self._means.files.newest(self.tp.topic, self.tp.partition)
+    async def learn(self, listed: Awaitable[Sequence[File]]) -> int:
+        """Where to read on. Raises Stop where the log does not go on where the archive ends.
+
+        `listed`: the files of the topic, of a listing that began after the partition became ours.
+        """
+        file = newest(file for file in await listed if file.span.partition == self.tp.partition)
         start, end = await self._means.log.bounds(self.tp.topic, self.tp.partition)
         place = start
-        if newest is not None:
-            file, topic_id = newest
+        if file is not None:
+            topic_id = await self._means.files.topic_id(file)
             if topic_id != self.tp.topic_id:
                 raise stops.made_anew(self.tp.topic, topic_id, self.tp.topic_id, self._means.files.place.shown)
             place = await self._fits(file.last + 1, start, end)

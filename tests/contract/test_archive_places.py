@@ -199,6 +199,21 @@ def test_a_folder_that_fails_midway_commits_nothing(tmp_path: Path, monkeypatch:
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    place = Folder(tmp_path)
+    put(place, span(0, 9))
+    (tmp_path / "orders").chmod(0)
+    with pytest.raises(ArchiveDown, match="Permission denied"):
+        place.files()
+
+
+def test_a_file_where_a_folder_should_be_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "orders").write_text("in the way")
+    with pytest.raises(ArchiveDown, match="Not a directory"):
+        Folder(tmp_path).files("orders")
+
+
 def test_a_file_that_was_cut_off_is_named(tmp_path: Path) -> None:
     place = Folder(tmp_path)
     place.check()

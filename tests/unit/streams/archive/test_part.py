@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from archive.names import File
 from archive.places import Folder
 from streams.archive import part
 from streams.archive.buffer import Limits
@@ -43,6 +44,15 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield threads
 
 
+async def learnt(place: Folder, pool: ThreadPoolExecutor, *bounds: tuple[int, int], skip_lost: bool = False) -> int:
+    one = made(place, pool, *bounds, skip_lost=skip_lost)
+    return await one.learn(listed(place))
+
+
+async def listed(place: Folder) -> list[File]:
+    return place.files("orders")
+
+
 def made(place: Folder, pool: ThreadPoolExecutor, *bounds: tuple[int, int], skip_lost: bool = False) -> Part:
     log: Any = Bounds(*bounds)
     told: list[int] = []
@@ -55,19 +65,19 @@ def made(place: Folder, pool: ThreadPoolExecutor, *bounds: tuple[int, int], skip
 
 
 async def test_an_empty_archive_begins_where_the_log_does(place: Folder, pool: ThreadPoolExecutor) -> None:
-    assert await made(place, pool, (40, 100)).learn() == 40
+    assert await learnt(place, pool, (40, 100)) == 40
 
 
 async def test_it_goes_on_behind_the_file_that_reaches_furthest(place: Folder, pool: ThreadPoolExecutor) -> None:
     for first, last in ((0, 9), (5, 19), (10, 14)):
         put(place, span(first, last))
-    assert await made(place, pool, (0, 100)).learn() == 20
+    assert await learnt(place, pool, (0, 100)) == 20
 
 
 async def test_a_topic_made_anew_is_refused(place: Folder, pool: ThreadPoolExecutor) -> None:
     put(place, span(0, 9), topic_id="id-of-old")
     with pytest.raises(Stop, match="the archive has it as id-of-old: the topic was made anew"):
-        await made(place, pool, (0, 100)).learn()
+        await learnt(place, pool, (0, 100))
 
 
 async def test_what_retention_deleted_too_early_is_told_and_skipped_only_if_asked_for(
@@ -75,8 +85,8 @@ async def test_what_retention_deleted_too_early_is_told_and_skipped_only_if_aske
 ) -> None:
     put(place, span(0, 9))
     with pytest.raises(Stop, match="the archive ends at offset 10 and the log begins at 50"):
-        await made(place, pool, (50, 100)).learn()
-    assert await made(place, pool, (50, 100), skip_lost=True).learn() == 50
+        await learnt(place, pool, (50, 100))
+    assert await learnt(place, pool, (50, 100), skip_lost=True) == 50
 
 
 async def test_a_log_that_lost_its_end_is_refused_and_one_whose_end_comes_back_is_not(
@@ -85,8 +95,8 @@ async def test_a_log_that_lost_its_end_is_refused_and_one_whose_end_comes_back_i
     monkeypatch.setattr(part, "SHORT_WAIT_S", 0.0)
     put(place, span(0, 9))
     with pytest.raises(Stop, match="the archive ends at offset 10 and the log at 7"):
-        await made(place, pool, (0, 7)).learn()
-    assert await made(place, pool, (0, 7), (0, 8), (0, 12)).learn() == 10
+        await learnt(place, pool, (0, 7))
+    assert await learnt(place, pool, (0, 7), (0, 8), (0, 12)) == 10
 
 
 async def test_a_partition_is_busy_until_its_place_is_known_and_while_it_writes(
@@ -95,7 +105,7 @@ async def test_a_partition_is_busy_until_its_place_is_known_and_while_it_writes(
     one = made(place, pool, (0, 100))
     assert one.busy
     assert one.position is None
-    await one.learn()
+    await one.learn(listed(place))
     assert not one.busy
     one.take([row(n) for n in range(5)], 0.0)
     assert (one.position, one.busy, one.writable) == (0, False, False)
