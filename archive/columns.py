@@ -18,6 +18,7 @@ import numpy as np
 
 from archive.arrow import pa
 from schemas.decisions import Anomaly, AppliedRow, Decision, DecisionLog
+from schemas.outcomes import Outcome
 from schemas.timestamps import epoch_ms
 
 OFFSET, TIMESTAMP = "kafka_offset", "kafka_timestamp"
@@ -143,6 +144,22 @@ TYPED: Final[Mapping[str, tuple[Any, tuple[Column, ...]]]] = {
             _of("block_at", pa.float64(), "thresholds.block_at"),
             *_MODEL,
             *_MADE_BY,
+        ),
+    ),
+    "outcomes": (
+        Outcome,
+        (
+            _text("event_id"),
+            _time("event_time"),
+            *_WHO,
+            *map(_text, ("session_id", "order_id", "decision_id")),
+            _of("turn", pa.int64()),
+            _of("fraud", pa.bool_()),
+            _of("delta", pa.int8()),
+            Column("label_id", pa.string(), lambda record: record.label and record.label.event_id),
+            Column("label_type", pa.string(), lambda record: record.label and record.label.type),
+            *map(_text, ("card_id", "device_id", "ip", "merchant_id")),
+            _each("products", TEXTS),
         ),
     ),
     "anomalies": (

@@ -24,6 +24,7 @@ from streams.data.topics import create_topics
 from streams.embedded.processes import Children, free_port
 from streams.embedded.store import Store, start_store
 from tests.conftest import KAFKA_TIMEOUT_S
+from tests.support.archive import start_archive
 from tests.support.events import order_body
 from tests.support.secured import DOCS, PASSWORDS, Secured, start_secured
 from tests.support.tls import Authority, behind_tls
@@ -177,6 +178,24 @@ async def test_everything_works_by_the_settings_alone_with_the_permissions_of_th
     assert "not_json" in letters
     assert await place.ends() == [0, 0]
     assert "ERROR" not in "".join(worker.said for worker in workers)
+    place.nothing_leaked()
+
+
+async def test_the_archive_gets_in_with_what_the_docs_list_for_it_and_a_stranger_does_not(
+    place: Place, tmp_path: Path
+) -> None:
+    await place.command("topics", "create")
+    code, _, errors = await place.command("produce", "orders", stdin=_lines(40))
+    assert code == 0, errors
+    archivist, stranger = place.secured.login("archivist"), place.secured.login("stranger")
+    archive = start_archive(place.stream, tmp_path, **archivist)
+    place.stream.workers.append(archive)
+    await until(lambda: archive.metric("headrace_archive_rows_total") >= 40, 60.0, lambda: archive.said)
+    assert "ERROR" not in archive.said
+    refused = start_archive(place.stream, tmp_path, **stranger)
+    place.stream.workers.append(refused)
+    assert await refused.ended() == 2
+    assert "the archive must stop: the brokers do not permit it" in refused.said
     place.nothing_leaked()
 
 

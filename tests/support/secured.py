@@ -26,7 +26,12 @@ from tests.support.kafka import Kafka, start_kafka
 from tests.support.tls import Authority, Certificate
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-PASSWORDS = {"headrace": "wOrker-5ecret", "operator": "0perator-5ecret", "stranger": "5tranger-5ecret"}
+PASSWORDS = {
+    "headrace": "wOrker-5ecret",
+    "operator": "0perator-5ecret",
+    "archivist": "4rchivist-5ecret",
+    "stranger": "5tranger-5ecret",
+}
 BY_CERTIFICATE = "CN=by-certificate"
 RESOURCES = {
     "topic": ResourceType.TOPIC,
@@ -127,5 +132,6 @@ def start_secured(children: Children) -> Secured:
     every += [("topic", name, False, "Write") for name in TOPICS if name in INPUTS or name.endswith(".dlq")]
     secured.grant("headrace", documented("worker"))
     secured.grant(BY_CERTIFICATE, [*documented("worker"), *documented("produce", "consume", "topics", "state"), *every])
+    secured.grant("archivist", documented("archive"))
     secured.grant("operator", [*documented("produce", "topics", "state"), *every])
     return secured

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from archive.columns import TYPED, Row, records_of, schema_of, table_of
 from schemas.decisions import AppliedRow, DecisionLog, Model, Thresholds, encode
+from schemas.outcomes import LabelNamed, Outcome
+from schemas.topics import TOPICS
 from tests.unit.archive.build import START_MS, row
 
 DECIDED = DecisionLog(
@@ -65,3 +67,19 @@ def test_a_number_that_no_column_holds_is_null_and_its_neighbours_are_not() -> N
 def test_a_time_of_any_zone_is_one_moment(text: str) -> None:
     (said,) = table_of("orders", 0, [row(0, value=orjson.dumps({"event_time": text}))]).to_pylist()
     assert said["event_time"].isoformat() == "2026-01-15T12:00:00+00:00"
+
+
+def test_of_an_outcome_it_is_told_which_label_said_so() -> None:
+    known = Outcome(
+        event_id="d-1", event_time="2026-01-15T12:00:00Z", order_id="o1", decision_id="0" * 32, turn=1, fraud=True,
+        delta=1, label=LabelNamed("l1", "chargeback", "2026-02-15T12:00:00Z"), products=["p1", "p2"],
+    )  # fmt: skip
+    alone = encode(known).replace(b'"l1"', b"5")
+    said = table_of("outcomes", 0, [row(0, value=encode(known)), row(1, value=alone)]).to_pylist()
+    assert (said[0]["label_id"], said[0]["label_type"], said[0]["products"]) == ("l1", "chargeback", ["p1", "p2"])
+    assert (said[0]["turn"], said[0]["fraud"], said[0]["delta"]) == (1, True, 1)
+    assert said[1]["order_id"] is None
+
+
+def test_every_topic_that_is_archived_has_columns_of_its_own() -> None:
+    assert {name for name, topic in TOPICS.items() if topic.archived} == TYPED.keys()
