@@ -118,6 +118,39 @@ async def test_a_place_that_is_away_stops_the_reading_and_nothing_is_lost(
     await assert_archived(stream, place)
 
 
+async def test_memory_is_bounded_while_the_place_is_away(embedded_stream: Stream, tmp_path: Path) -> None:
+    stream, place = embedded_stream, tmp_path / "place"
+    archive = start_archive(stream, place, ARCHIVE__HELD_MB="1", KAFKA__FETCH_PARTITION_BYTES="1048576")
+    await stream.send(*orders(20))
+    await all_archived(stream, place, archive)
+    (place / "orders").rename(tmp_path / "away")
+    (place / "orders").write_text("in the way")
+    large = [order(f"n{n}", f"u{n}", note="x" * 20_000) for n in range(400)]
+    await stream.send(*large)
+    await until(lambda: archive.metric("headrace_archive_errors_total") > 0, 30.0, lambda: archive.said)
+    await asyncio.sleep(3)
+    assert archive.metric("headrace_archive_held_bytes") < 8e6, "all that was sent is in memory"
+    assert archive.metric("headrace_archive_lag_records") > 0
+    (place / "orders").unlink()
+    (tmp_path / "away").rename(place / "orders")
+    await all_archived(stream, place, archive)
+    await assert_archived(stream, place)
+
+
+async def test_files_are_merged_while_it_writes_and_readers_see_every_record_once(
+    embedded_stream: Stream, tmp_path: Path
+) -> None:
+    stream = embedded_stream
+    archive = start_archive(stream, tmp_path, ARCHIVE__FILE_S="0.1", ARCHIVE__UPKEEP_S="0.3")
+    for n in range(25):
+        await stream.send(*orders(20, name=f"k{n}-"))
+        await asyncio.sleep(0.2)
+        assert len(archived(tmp_path, "orders")) == len({key for key, _ in archived(tmp_path, "orders")})
+    await until(lambda: archive.metric("headrace_archive_merged_files_total") > 3, 30.0, lambda: archive.said)
+    await all_archived(stream, tmp_path, archive)
+    await assert_archived(stream, tmp_path)
+
+
 async def test_on_s3_killed_and_without_its_server_it_writes_each_record_once(
     embedded_stream: Stream, s3: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
