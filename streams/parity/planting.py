@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 
 from streams.chaos.run import Events
 from streams.chaos.site import Site, Worker
-from streams.chaos.watch import Watch
+from streams.chaos.watch import StuckError, Watch
 from streams.data.cluster import Cluster
 from streams.data.sender import Sender
 from streams.data.topics import create_topics
@@ -21,7 +22,7 @@ from streams.transport.log import LogReader
 
 GROUP = "headrace-parity"
 END_WITHIN_S = 20.0
-DRAINED_WITHIN_S = 120.0
+LOOK_S = 0.5
 
 
 async def plant(name: str, site: Site, events: Events, asked: Asked, oracle: Oracle | None) -> Report:
@@ -41,8 +42,21 @@ async def plant(name: str, site: Site, events: Events, asked: Asked, oracle: Ora
         worker.start()
         store = await stack.enter_async_context(open_store(settings, definitions))
         facts = await reader.topics([flow.topic for flow in definitions.flows])
-        await Watch(store, reader, {topic: fact.partitions for topic, fact in facts.items()}).drained(DRAINED_WITHIN_S)
+        watch = Watch(store, reader, {topic: fact.partitions for topic, fact in facts.items()})
+        await _drained(watch, worker)
     return await once(settings, asked, oracle)
+
+
+async def _drained(watch: Watch, worker: Worker) -> None:
+    """Returns when all is taken; raises StuckError where the worker ends before."""
+    drained = asyncio.ensure_future(watch.drained())
+    try:
+        while not (await asyncio.wait([drained], timeout=LOOK_S))[0]:
+            if why := worker.ended():
+                raise StuckError(f"the worker with the plant could not go on: {why}")
+        drained.result()
+    finally:
+        drained.cancel()
 
 
 def _end(worker: Worker) -> None:

@@ -1,7 +1,7 @@
 """Plants: bugs put into the live side on purpose, to prove that parity finds what it says it finds.
 
     window   a window of the live side is half as long as it is defined
-    label    the live side does not hear what a label says (an outcome; where there are none yet, a cart)
+    label    the live side does not hear what a label says (an outcome; where no feature reads them, a cart)
     clock    the live side dates events by the clock on the wall
 
 Each leaves names, definitions and hashes as they are, as a slip of the pen would. The replay finds all three, since it
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,10 @@ import numpy as np
 from features.columns import Columns, Ints
 from features.definitions import Definitions, Flow
 from features.group import Group
-from features.window import Window
+from features.window import DAY_MS, Window
 
 PLANT = "HEADRACE_PARITY_PLANT"  # names one to a worker
-LABELS = ("outcomes", "cart")  # topics that say what became of something; the first that the definitions have
+LABELS = ("outcomes", "cart")  # topics that say what became of something; the first that goes into bags
 
 
 def planted(definitions: Definitions, name: str) -> Definitions:
@@ -42,12 +42,16 @@ class _Half(Window):
     def sharp_cut(self, end: Ints) -> Ints:
         return super().sharp_cut(end) + self.tiles // 2 * self.tile_ms
 
+    def __repr__(self) -> str:  # what a vector's hash is made of
+        return repr(Window(self.name, self.tile_ms, self.tiles))
+
 
 def _window(definitions: Definitions) -> Definitions:
-    """The longest window of the vector's first group."""
+    """The longest window of the vector's first group that a run of some days fills."""
     group = definitions.vector.groups[0]
-    half = _Half(**{field.name: getattr(group.horizon, field.name) for field in fields(group.horizon)})
-    features = tuple(replace(f, over=half) if f.over == group.horizon else f for f in group.features)
+    window = max(group.summed, key=lambda window: (window.reach_ms <= DAY_MS, window.reach_ms))
+    half = _Half(window.name, window.tile_ms, window.tiles)
+    features = tuple(replace(f, over=half) if f.over == window else f for f in group.features)
     return _with_group(definitions, replace(group, features=features))
 
 
@@ -61,7 +65,8 @@ def _with_group(definitions: Definitions, changed: Group) -> Definitions:
 
 
 def _label(definitions: Definitions) -> Definitions:
-    topic = next(topic for topic in LABELS if topic in {flow.topic for flow in definitions.flows})
+    heard = {flow.topic for flow in definitions.flows if flow.groups}
+    topic = next(topic for topic in LABELS if topic in heard)
 
     def deaf(columns: Columns) -> Columns:
         return replace(columns, flags=np.zeros_like(columns.flags))

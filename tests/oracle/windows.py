@@ -64,7 +64,8 @@ class Entity:
         """Takes the event and answers for it."""
         before = list(self.seen)
         self.seen.append(event)
-        return [answer(spec, ask, before, event) for ask in spec.asks]
+        seen = sight(spec, before, event)
+        return [answer(spec, ask, seen, before, event) for ask in spec.asks]
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Sight:
     events: list[Happening]
     end: int
     floor: int
+    looked: dict[tuple[int, int], list[Happening]] = field(default_factory=dict)  # what was asked for before
 
     def inside(self, at: int, window: tuple[int, int]) -> bool:
         """Exactly where it is kept one by one, by tiles where it is not."""
@@ -88,7 +90,9 @@ class Sight:
         """The events of the window, or of what the longer one has beyond the delay."""
         tile_ms, tiles = window or (ask.tile_ms, ask.tiles)
         if not ask.delay:
-            return [e for e in self.events if self.inside(e.at, (tile_ms, tiles))]
+            if (tile_ms, tiles) not in self.looked:
+                self.looked[tile_ms, tiles] = [e for e in self.events if self.inside(e.at, (tile_ms, tiles))]
+            return self.looked[tile_ms, tiles]
         late = ask.delay // tile_ms
         return [
             e
@@ -112,8 +116,7 @@ def sight(spec: Spec, before: list[Happening], event: Happening) -> Sight:
     return Sight(events, max(event.at, newest - spec.grace), floor)
 
 
-def answer(spec: Spec, ask: Ask, before: list[Happening], event: Happening) -> float:
-    seen = sight(spec, before, event)
+def answer(spec: Spec, ask: Ask, seen: Sight, before: list[Happening], event: Happening) -> float:
     if ask.what in TIMES:
         return TIMES[ask.what](spec, seen, before, event)
     if ask.what in ("distinct", "new"):
