@@ -54,10 +54,10 @@ EXPECTED = (
     ("streams.protocol.ports", "SinkDown"),
     ("streams.data.cluster", "ClusterError"),
     ("streams.data.sender", "SendError"),
-    ("aiokafka.errors", "KafkaError"),
-    ("redis.exceptions", "RedisError"),
     ("archive.errors", "ArchiveError"),
     ("archive.errors", "ArchiveDown"),
+    ("aiokafka.errors", "KafkaError"),
+    ("redis.exceptions", "RedisError"),
 )
 
 
