@@ -8,8 +8,10 @@ naive one of the tests keeps every event in memory.
 from __future__ import annotations
 
 import heapq
+import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Protocol
 
 from streams.parity.pairs import Logged
@@ -32,7 +34,9 @@ class Oracle(Protocol):
 
 
 def load(module: str) -> Oracle:
-    """Raises OracleError."""
+    """Of an installed module, or one below the folder that we are in. Raises OracleError."""
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
     try:
         made: Oracle = import_module(module).oracle()
     except (ImportError, AttributeError) as error:
