@@ -25,6 +25,7 @@ from schemas.settings import variables
 from schemas.topics import DAY_MS, TOPICS, Topic
 from streams.archive.metrics import ArchiveMetrics
 from streams.metrics import ArrayHistogram, Metrics
+from streams.parity.watch import ParityMetrics
 
 Row = tuple[str, ...]
 
@@ -105,8 +106,13 @@ def archive() -> str:
     return _metrics(ArchiveMetrics(CollectorRegistry()))
 
 
+def parity() -> str:
+    """Every metric of `headrace parity --watch`."""
+    return _metrics(ParityMetrics(CollectorRegistry()))
+
+
 def _metrics(of: object) -> str:
-    every = (one for name, one in vars(of).items() if name not in NO_METRICS)
+    every = (one for name, one in vars(of).items() if name not in NO_METRICS and name[0] != "_")
     return _table(("metric", "type", "labels", "what it says"), [_metric(one) for one in every])
 
 
@@ -173,6 +179,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "settings": settings,
     "metrics": metrics,
     "archive": archive,
+    "parity": parity,
     "topics": topics,
     "orders": orders,
     "items": items,
