@@ -1,4 +1,4 @@
-"""One running worker, and all that is to be seen of it: the four agents, anomalies, metrics, and clients of others."""
+"""One running worker, and all that is to be seen of it: the five agents, anomalies, metrics, and clients of others."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ QUIET = [event("clickstream", "page_view", f"quiet{n}", "quiet", 10_000 * n) for
     event("cart", "begin_checkout", "quiet-checkout", "quiet", 60_000),
 ]
 LABELS = [event("labels", "chargeback", "label", "u1", 90_000, order_id="o-n1", reason_code="10.4")]
+OUTCOMES = LABELS  # each finds its order, and says what nobody knew
 LATE = order("late", "late", -7_200_000)._replace(timestamp_ms=order("late").timestamp_ms)
 KEYLESS = order("keyless", "nobody-knows")._replace(key=None)  # a producer of others: any partition will do
 BAD = Record("orders", b"u1", b"{", (), order("x").timestamp_ms)
@@ -73,7 +74,7 @@ def seen(shared_stream: Stream) -> Seen:
 async def _seen(stream: Stream) -> Seen:
     worker = stream.worker(0)
     await stream.send(*SENT)
-    report = await stream.settled(len(SENT))
+    report = await stream.settled(len(SENT) + len(OUTCOMES))
     anomalies = [orjson.loads(record.value or b"") for record in await stream.read("anomalies")]
     rows = await stream.rows()
     await until(lambda: _lags(worker) == {0.0}, 20.0, lambda: f"the lag stays at {_lags(worker)}")
@@ -88,10 +89,10 @@ def _lags(worker: Worker) -> set[float]:
 # ---------------------------------------------------------------- agents
 
 
-def test_all_four_topics_are_consumed_and_have_rows_of_their_own_partitions(seen: Seen, shared_stream: Stream) -> None:
+def test_all_five_topics_are_consumed_and_have_rows_of_their_own_partitions(seen: Seen, shared_stream: Stream) -> None:
     assert {row["topic"] for row in seen.rows} == set(INPUTS)
     assert (seen.report.decided, seen.report.duplicate, seen.report.dead) == (302, 1, 1)
-    assert seen.report.other == len([*BOT, *STUFFED, *INSTANT, *QUIET, *LABELS])
+    assert seen.report.other == len([*BOT, *STUFFED, *INSTANT, *QUIET, *LABELS, *OUTCOMES])
     assert shared_stream.partitions == 2
 
 
@@ -165,6 +166,7 @@ TOLD: Mapping[str, tuple[str, Mapping[str, str], float]] = {
     "position": ("headrace_position", {"topic": "orders"}, 304),
     "recovered decisions": ("headrace_recovered_decisions_total", {}, 0),
     "labels in": ("headrace_events_in_total", {"topic": "labels"}, 1),
+    "label or order, whichever came second, and their outcome": ("headrace_joined_total", {"found": "others"}, 2),
     "anomalies out": ("headrace_events_out_total", {"topic": "anomalies"}, 3),
 }
 FAMILIES = ("headrace_ranges_repeated", "headrace_store_errors", "headrace_recovered_decisions", "headrace_backoffs")
@@ -203,6 +205,7 @@ def test_the_model_in_use_has_its_name_and_version(seen: Seen) -> None:
 
 CLOSED: Mapping[str, set[str]] = {
     "topic": set(TOPICS),
+    "found": {"others", "nothing"},
     "reason": {reason.value for reason in Reason},
     "action": {"allow", "review", "block"},
     "partition": {"0", "1"},
