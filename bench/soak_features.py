@@ -19,6 +19,7 @@ KEEP_MS = 20 * SECOND_MS
 SECONDS: Mapping[str, Window] = {
     "10m": Window("10m", SECOND_MS, 2),
     "1h": Window("1h", SECOND_MS, 4),
+    "1d": Window("1d", 2 * SECOND_MS, 2),
     "24h": Window("24h", 2 * SECOND_MS, 3),
     "7d": Window("7d", 2 * SECOND_MS, 4),
     "30d": Window("30d", 2 * SECOND_MS, 5),

@@ -130,7 +130,7 @@ class Ratio(Read):
     to: Window
 
     label = "pace"
-    words = "pace of the {who}'s {what}s against that{to}"
+    words = "pace, against that{to}, of the {who}'s {what}s"
 
 
 @dataclass(frozen=True)

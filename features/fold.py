@@ -276,26 +276,30 @@ def _recent(group: Group, sight: _Sight, columns: Floats2d) -> None:
     for row, one, place, window, in_spreads in group.plan.usual:
         key = one, place, window
         if key not in told:
-            owner, places = _kept(sight, sight.cut(window), one, place)
-            told[key] = recent.against_usual(sight.events.place, owner, places)
+            kept = _kept(group.keep, sight, sight.cut(window), one, place)
+            told[key] = recent.against_usual(sight.events.place, kept)
         away, spread = told[key]
         unit = np.maximum(spread * recent.NORMAL, recent.LEAST_SPREAD) if in_spreads else float(STEPS)
         columns[row] = away / unit
 
 
-def _kept(sight: _Sight, cut: Ints, one: int, place: int) -> tuple[Ints, Ints]:
-    """Of the events kept one by one since `cut`, those that count: who sees each, and its place."""
+def _kept(keep: int, sight: _Sight, cut: Ints, one: int, place: int) -> Floats2d:
+    """(e, k) the places of the events kept one by one since `cut` that count, without the event itself; else inf."""
     assert sight.floor is not None
     since = np.maximum(cut, sight.floor + 1)
-    start = sight.start(since)
-    seen_by = np.repeat(np.arange(len(start)), np.maximum(sight.stop - start, 0))
-    where = ranges(start, np.maximum(sight.stop - start, 0))
-    counts = (sight.totals[one, where + 1] - sight.totals[one, where]) == 1
-    places = sight.totals[place, where + 1] - sight.totals[place, where]
+    where = sight.stop[:, None] - np.arange(1, keep + 1)
+    seen_far = where >= sight.start(since)[:, None]
+    where *= seen_far
+    counts = sight.totals[one].take(where + seen_far) - sight.totals[one].take(where)
+    places = sight.totals[place].take(where + seen_far) - sight.totals[place].take(where)
+    far = np.where(counts == 1, places, np.inf)
+    if sight.pairs.alone:
+        return far
     near, pairs = sight.near, sight.pairs
-    earlier = (near.at >= since[near.owner]) & (near.sums[one] == 1) & (pairs.seen != pairs.of)
-    owner = np.concatenate((seen_by[counts], near.owner[earlier]))
-    return owner, np.concatenate((places[counts], near.sums[place][earlier]))
+    earlier = ((near.at >= since[near.owner]) & (near.sums[one] == 1) & (pairs.seen != pairs.of)).nonzero()[0]
+    beside = np.full((len(cut), int(np.diff(np.append(pairs.start, len(near.at))).max())), np.inf)
+    beside[near.owner[earlier], earlier - pairs.start[near.owner[earlier]]] = near.sums[place][earlier]
+    return np.concatenate((far, beside), axis=1)
 
 
 def _times(group: Group, sight: _Sight, columns: Floats2d) -> None:

@@ -22,9 +22,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from features.columns import Columns, Ints
+from features.columns import Columns
 from features.join import Join, Made, Meeting
 from features.window import DAY_MS
 from schemas import events as shapes
@@ -236,25 +234,3 @@ MEETING = Meeting("order", OUTCOMES, KEEP_MS, reduce, due, tell)
 OF_ORDERS = Join(MEETING, "order", order_records)
 OF_LABELS = Join(MEETING, "order", label_records)
 OF_OUTCOMES = Join(MEETING, "order", outcome_records)
-
-# ---- outcomes, read back
-
-
-FRAUD_KNOWN, FRAUD_UNKNOWN = 1, 2  # flags of an outcome: known from now on, or taken back
-
-
-def outcome_columns(outcomes: Sequence[Any], at_ms: Ints) -> Columns:
-    """Columns of outcomes: dated like their orders, `flags` say which way, the number `delta` by how much."""
-    n = len(outcomes)
-    fraud = np.fromiter([one.fraud for one in outcomes], np.bool_, n)
-    ids: dict[str, Sequence[str | None]] = {
-        "order": [one.order_id for one in outcomes],
-        "user": [one.user_id or one.visitor_id for one in outcomes],
-        "card": [one.card_id for one in outcomes],
-        "device": [one.device_id for one in outcomes],
-        "ip": [one.ip for one in outcomes],
-        "merchant": [one.merchant_id for one in outcomes],
-        "product": [one.products[0] if one.products else None for one in outcomes],
-    }
-    numbers = {"delta": np.where(fraud, 1.0, -1.0)}
-    return Columns(n, at_ms, np.zeros(n, np.int64), np.where(fraud, FRAUD_KNOWN, FRAUD_UNKNOWN), ids, numbers, outcomes)

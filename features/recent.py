@@ -23,6 +23,7 @@ from features.segments import VALUE_MASK, keyed
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Floats2d = npt.NDArray[np.float64]
 
 NONE = -1
 LEAST_SPREAD = 8  # places of the log scale, a quarter of a doubling: who always pays the same is not alarmed by cents
@@ -70,22 +71,27 @@ def cut(tile: Ints, sharp: Ints, floor: Ints) -> Ints:
     return np.minimum(np.maximum(floor + 1, sharp), tile)
 
 
-def against_usual(place: Ints, owner: Ints, places: Ints) -> tuple[Floats, Floats]:
+def against_usual(place: Ints, kept: Floats2d) -> tuple[Floats, Floats]:
     """(e,) how far each event's place is from the median of those that it sees, and how far these are, by median.
 
-    `owner` (k,) is the event that sees a place. All in places of the log scale; 0 where it sees none.
+    `kept` (e, k) are the places that each one sees, filled up with inf; 0 where it sees none. All on the log scale.
     """
-    middle, some = _medians(owner, places.astype(np.float64), len(place))
-    spread, _ = _medians(owner, np.abs(places - middle[owner]), len(place))
-    return np.where(some, place - middle, 0.0), spread
+    middle = _medians(kept)
+    with np.errstate(invalid="ignore"):  # inf - inf where nothing is seen
+        spread = _medians(np.abs(kept - middle[:, None]))
+        away = place - middle
+    some = np.isfinite(middle)
+    return np.where(some, away, 0.0), np.where(some, spread, 0.0)
 
 
-def _medians(owner: Ints, value: Floats, owners: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """(owners,) the median of each one's values, 0 where it has none, and whether it has any."""
-    order = np.lexsort((value, owner))
-    counts = np.bincount(owner, minlength=owners)
-    start = np.cumsum(counts) - counts
-    ordered = np.append(value[order], 0.0)
-    low = ordered[np.where(counts, start + (counts - 1) // 2, len(value))]
-    high = ordered[np.where(counts, start + counts // 2, len(value))]
-    return (low + high) / 2.0, counts > 0
+def _medians(values: Floats2d) -> Floats:
+    """(e,) the median of the finite values of each row; inf where there is none."""
+    ordered = np.sort(values, axis=1)
+    counts = np.isfinite(ordered).sum(axis=1)
+    rows = np.arange(len(ordered))
+    low, high = (
+        ordered[rows, np.maximum(counts - 1, 0) // 2],
+        ordered[rows, np.minimum(counts // 2, ordered.shape[1] - 1)],
+    )
+    middle: Floats = (low + high) / 2.0
+    return middle

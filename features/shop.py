@@ -1,22 +1,25 @@
-"""The shop: which groups an order, a click and a cart belong to, and the vector that models and rules read.
+"""The shop: who is remembered, what is told of them, and the vector that models and rules read.
 
-Orders are remembered by user, card, device, IP address and merchant; orders, clicks and carts by session. To add a
-group, write it down here, name its columns' source in `_order_columns`, and fit the model again.
+Orders are remembered by user, card, device, IP address and merchant with all that can be told of money, by the
+address's network, the products and their categories, and the shop as a whole; orders, clicks and carts by session and
+by visitor. What became of an order is told to its user, card, device, address, merchant and products
+(features/orders.py). To add a feature, write one line into a group; to add an entity, a group and its ids in
+features/events.py; then fit the model again.
 
-The cart's value is what was put in minus what was taken out: sums do not care in which order events arrive.
-The price: `update_cart`, which states the whole cart, cannot be counted into it and adds nothing.
+The price: a dozen bags an order, each some 4 us of the store.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any, Final
+from functools import cache, partial
+from typing import Any
 
 import numpy as np
 
 from features.columns import Columns, Floats, Floats2d, Ints
 from features.definitions import Definitions, Flow
+from features.events import cart_columns, click_columns, label_columns, order_columns, outcome_columns
 from features.feature import (
     ABSENT,
     MONEY,
@@ -24,52 +27,112 @@ from features.feature import (
     Count,
     Distinct,
     Feature,
+    Habit,
+    Known,
     Max,
     Mean,
     Measure,
     Measured,
+    New,
+    Outlying,
+    Ratio,
+    Share,
+    SinceKnown,
     Span,
     Sum,
+    Usual,
     distinct,
     each,
 )
 from features.group import Group
 from features.join import Join
-from features.orders import OF_LABELS, OF_ORDERS, OF_OUTCOMES, outcome_columns
+from features.kinds import CART_CHANGED, CHECKOUT_BEGUN, CLEARED, DECLINED, FRAUD, IN_WORDS, LOGIN_FAILED, ORDERED
+from features.orders import OF_LABELS, OF_ORDERS, OF_OUTCOMES
 from features.vector import Vector
-from features.window import HOUR_MS, WINDOW_1H, WINDOW_7D, WINDOW_24H, WINDOWS, Window
+from features.window import DAY_MS, HOUR_MS, WINDOW_1H, WINDOW_7D, WINDOW_10M, WINDOW_24H, WINDOW_30D, WINDOWS, Window
 from features.words import in_words
-from schemas import events as shapes
 from schemas.decode import decode_batch
 from schemas.money import Rates, exponent
 
-# Kinds of event, as bits of an entry's flags.
-BROWSED, CART_CHANGED, CHECKOUT_BEGUN, ORDERED, LOGIN_FAILED, DECLINED = (1 << bit for bit in range(6))
-
-KINDS: Final[Mapping[type, int]] = {
-    shapes.AddToCart: CART_CHANGED,
-    shapes.RemoveFromCart: CART_CHANGED,
-    shapes.BeginCheckout: CHECKOUT_BEGUN,
-    shapes.Order: ORDERED,
-    shapes.LoginFailed: LOGIN_FAILED,
-    shapes.PaymentDeclined: DECLINED,
-}
-"""Every other event is BROWSED."""
-
 LOOKED_UP = (WINDOW_1H, WINDOW_24H, WINDOW_7D)
+KNOWN_AFTER_MS = 7 * DAY_MS  # what is newer is mostly not known yet, and would count as good
+RISK_WINDOWS = (Window("1d", 6 * HOUR_MS, 4), Window("7d", DAY_MS, 7), Window("30d", DAY_MS, 30))
+RISK = Share(FRAUD, less=CLEARED, prior=0.005, weight=10)
+
+
+RISKS = (
+    *(Feature(RISK, window, of=ORDERED, delay_ms=KNOWN_AFTER_MS) for window in RISK_WINDOWS),
+    Feature(Known(FRAUD, less=CLEARED, called="known_frauds"), RISK_WINDOWS[-1]),
+)
+"""What labels say of the orders of a week ago and before, as far as they are known."""
+SINCE_FRAUD = (
+    Feature(SinceKnown("last", FRAUD, CLEARED), RISK_WINDOWS[-1]),
+    Feature(SinceKnown("first", FRAUD, CLEARED), RISK_WINDOWS[-1]),
+)
 
 
 def spending(*others: str) -> tuple[Feature, ...]:
-    """What is told of whoever orders: how often, how much, with whom, since when."""
-    return (*each(WINDOWS, *MONEY), *distinct(others, LOOKED_UP), *RECENCY)
+    """What is told of whoever orders: how often, how much, with whom, since when, and what became of it."""
+    looked_up = tuple(Feature(Distinct(other), window, of=ORDERED) for other in others for window in LOOKED_UP)
+    pace = Feature(Ratio(WINDOW_7D), WINDOW_1H, of=ORDERED)
+    return (*each(WINDOWS, *MONEY, of=ORDERED), *looked_up, *RECENCY, pace, *RISKS, *SINCE_FRAUD)
 
 
-USER = Group("user", 1, "user", spending("card", "device", "ip"))
-CARD = Group("card", 2, "card", spending("user", "device", "ip"))
+OWN_USUAL = (Feature(Usual(), WINDOW_30D, of=ORDERED), Feature(Outlying(), WINDOW_30D, of=ORDERED))
+
+USER = Group("user", 1, "user", (*spending("card", "device", "ip"), *OWN_USUAL), keep=16, cap=40)
+CARD = Group("card", 2, "card", (*spending("user", "device", "ip"), *OWN_USUAL), keep=16, cap=40)
 DEVICE = Group("device", 3, "device", spending("user", "card", "ip"))
 IP = Group("ip", 4, "ip", spending("user", "card", "device"))
 # A merchant knows everybody: half the usual number of smallest hashes keeps its bag under 16 KB.
 MERCHANT = Group("merchant", 5, "merchant", spending("user", "card"), exact=16, cap=48)
+
+HABITS = Group(
+    "habits",
+    7,
+    "user",
+    (
+        Feature(Habit(), WINDOW_30D, name="user_hour_habit_30d"),
+        *(Feature(New(what), WINDOW_30D, name=f"user_new_{what}_30d") for what in ("device", "country", "merchant")),
+    ),
+)
+SUBNET = Group(
+    "subnet",
+    8,
+    "subnet",
+    (
+        *each((WINDOW_1H, WINDOW_24H), Count()),
+        *distinct(("user", "card_device"), (WINDOW_24H,)),
+        Feature(Ratio(WINDOW_7D), WINDOW_1H),
+    ),
+    exact=16,
+)
+PRODUCT = Group(
+    "product",
+    9,
+    "products",
+    (*each((WINDOW_1H, WINDOW_24H), Count(), of=ORDERED), *RISKS),
+    many=True,
+)
+CATEGORY = Group(
+    "category", 10, "categories", (Feature(Count(), WINDOW_1H), Feature(Ratio(WINDOW_7D), WINDOW_1H)), many=True
+)
+SHOP = Group(
+    "shop", 11, "shop", (*each((WINDOW_10M, WINDOW_1H), Count(), Mean()), Feature(Ratio(WINDOW_7D), WINDOW_1H))
+)
+VISITOR = Group(
+    "visitor",
+    12,
+    "visitor",
+    (
+        *each((WINDOW_1H, WINDOW_24H), Count()),
+        *(
+            Feature(Count(), w, of=LOGIN_FAILED, name=f"visitor_failed_logins_{w.name}")
+            for w in (WINDOW_1H, WINDOW_24H)
+        ),
+        *(Feature(Count(), w, of=DECLINED, name=f"visitor_declined_{w.name}") for w in (WINDOW_1H, WINDOW_24H)),
+    ),
+)
 
 
 def first_checkout(at_ms: Ints, _amount: Ints, flags: Ints) -> Ints:
@@ -92,7 +155,8 @@ SESSION = Group(
     ),
 )
 
-ORDER_GROUPS = (USER, CARD, DEVICE, IP, MERCHANT)
+SPENDERS = (USER, CARD, DEVICE, IP, MERCHANT)
+ORDER_GROUPS = (*SPENDERS, HABITS, SUBNET, PRODUCT, CATEGORY, SHOP, VISITOR)
 
 ORDER_NAMES = (
     "order_amount",
@@ -109,7 +173,13 @@ SESSION_NAMES = (
     "session_seconds_to_checkout",
     "session_events_per_minute",
 )
-NOUNS = {"user": "account", "ip": "address"}
+NOUNS = {
+    "user": "account",
+    "habits": "account",
+    "ip": "address",
+    "subnet": "network",
+    "card_device": "card-device pair",
+}
 OWN_WORDS = {
     "order_amount": "amount of the order",
     "order_items": "lines of the order",
@@ -131,12 +201,12 @@ def shop_definitions(rates: Rates | None = None) -> Definitions:
     rates = rates or Rates()
     scale = float(10 ** exponent(rates.base))
     orders = _flow(
-        "orders", rates, partial(_order_columns, rates), (*ORDER_GROUPS, SESSION), scored=True, join=OF_ORDERS
+        "orders", rates, partial(order_columns, rates), (*ORDER_GROUPS, SESSION), scored=True, join=OF_ORDERS
     )
-    clicks = _flow("clickstream", rates, _click_columns, (SESSION,))
-    carts = _flow("cart", rates, partial(_cart_columns, rates), (SESSION,))
-    labels = _flow("labels", rates, _label_columns, (), join=OF_LABELS)
-    outcomes = _flow("outcomes", rates, outcome_columns, (), join=OF_OUTCOMES, ours=True)
+    clicks = _flow("clickstream", rates, click_columns, (SESSION, VISITOR))
+    carts = _flow("cart", rates, partial(cart_columns, rates), (SESSION, VISITOR))
+    labels = _flow("labels", rates, label_columns, (), join=OF_LABELS)
+    outcomes = _flow("outcomes", rates, outcome_columns, (*SPENDERS, PRODUCT), join=OF_OUTCOMES, ours=True)
     return Definitions(
         flows=(orders, clicks, carts, labels, outcomes),
         vector=order_vector(scale),
@@ -148,7 +218,11 @@ def shop_definitions(rates: Rates | None = None) -> Definitions:
 def order_vector(scale: float = 100.0) -> Vector:
     """The vector of an order; `scale`: minor units in one unit of the base currency, in which the vector speaks."""
     names = [*ORDER_NAMES, *(name for group in ORDER_GROUPS for name in group.columns), *SESSION_NAMES]
-    words = {**in_words(ORDER_GROUPS, NOUNS), **OWN_WORDS}
+    words = {
+        **in_words(ORDER_GROUPS, NOUNS, kinds=IN_WORDS),
+        **in_words((VISITOR,), NOUNS, "event", IN_WORDS),
+        **OWN_WORDS,
+    }
     return Vector(tuple(names), (*ORDER_GROUPS, SESSION), partial(_order_values, scale), words=words)
 
 
@@ -170,74 +244,6 @@ def _event_ids(events: Sequence[Any]) -> list[str]:
     return [event.event_id for event in events]
 
 
-def _order_columns(rates: Rates, orders: Sequence[Any], at_ms: Ints) -> Columns:
-    values = np.array([order.value for order in orders], np.float64)
-    amount = rates.to_base_minor(values, [order.currency for order in orders], at_ms)
-    ids: dict[str, Sequence[str | None]] = {
-        "user": _users(orders),
-        "card": [order.card_id for order in orders],
-        "device": [order.device_id for order in orders],
-        "ip": [order.ip for order in orders],
-        "merchant": [order.merchant_id for order in orders],
-        "session": [order.session_id for order in orders],
-        "order": [order.order_id for order in orders],
-        "product": [order.items[0].item_id for order in orders],
-    }
-    numbers = {
-        "items": np.array([len(order.items) for order in orders], np.float64),
-        "quantity": np.array([sum([item.quantity for item in order.items]) for order in orders], np.float64),
-        "countries_differ": np.array([_countries_differ(order) for order in orders], np.float64),
-    }
-    return Columns(len(orders), at_ms, amount, np.full(len(orders), ORDERED), ids, numbers, orders)
-
-
-def _countries_differ(order: shapes.Order) -> bool:
-    known = order.billing_country is not None and order.shipping_country is not None
-    return known and order.billing_country != order.shipping_country
-
-
-def _click_columns(clicks: Sequence[Any], at_ms: Ints) -> Columns:
-    amount = np.zeros(len(clicks), np.int64)
-    return Columns(len(clicks), at_ms, amount, _kinds(clicks), _session_ids(clicks), {}, clicks)
-
-
-def _cart_columns(rates: Rates, carts: Sequence[Any], at_ms: Ints) -> Columns:
-    """Amounts are negative for what was taken out; without a value, that of the products named."""
-    signs = np.array([-1 if type(cart) is shapes.RemoveFromCart else 1 for cart in carts], np.int64)
-    values = np.array([_cart_value(cart) for cart in carts], np.float64)
-    amount = signs * rates.to_base_minor(values, [cart.currency for cart in carts], at_ms)
-    return Columns(len(carts), at_ms, amount, _kinds(carts), _session_ids(carts), {}, carts)
-
-
-def _cart_value(cart: shapes.Cart) -> float:
-    if cart.value is not None:
-        return cart.value
-    return sum([(item.price or 0.0) * (item.quantity or 1) for item in cart.items or ()])
-
-
-def _label_columns(labels: Sequence[Any], at_ms: Ints) -> Columns:
-    """Labels are added to no group: they wait for their orders (features/orders.py)."""
-    nothing = np.zeros(len(labels), np.int64)
-    ids: dict[str, Sequence[str | None]] = {"user": _users(labels), "order": [label.order_id for label in labels]}
-    return Columns(len(labels), at_ms, nothing, nothing, ids, {}, labels)
-
-
-def _session_ids(events: Sequence[Any]) -> dict[str, Sequence[str | None]]:
-    return {
-        "user": _users(events),
-        "session": [event.session_id for event in events],
-        "product": [event.items[0].item_id if event.items else None for event in events],
-    }
-
-
-def _users(events: Sequence[Any]) -> list[str | None]:
-    return [event.user_id or event.visitor_id for event in events]
-
-
-def _kinds(events: Sequence[Any]) -> Ints:
-    return np.array([KINDS.get(type(event), BROWSED) for event in events], np.int64)
-
-
 def _order_values(scale: float, orders: Columns, folded: Mapping[str, Floats2d]) -> list[Floats]:
     seconds = orders.at_ms // 1000
     weekday = (seconds // SECONDS_A_DAY + 3) % 7  # 1970-01-01 was a Thursday; 0 = Monday
@@ -254,7 +260,8 @@ def _order_values(scale: float, orders: Columns, folded: Mapping[str, Floats2d])
     return own + _session_values(scale, orders, folded)
 
 
-def _scales(group: Group, scale: float) -> Floats:
+@cache
+def _scales(group: Group, scale: float) -> Floats2d:
     """(d, 1) what each of a group's columns is divided by: money becomes units of the base currency."""
     return np.array([[scale if isinstance(f.read, Sum | Mean | Max) else 1.0] for f in group.features])
 

@@ -321,7 +321,8 @@ class RangeWork:
         return Plan(exceptions, fresh, offset, columns, touched, joined, spread(parts, self.shards))
 
     async def _fold(self, plan: Plan, bags: Sequence[ShardBags]) -> dict[str, npt.NDArray[np.float64]]:
-        """Each group's columns (n, d), by its name."""
+        """The columns (n, d) of each group that is read, by its name."""
+        read = {group.name for group in (self.session or self.definitions.vector).groups}
         number = np.array([shard.number for shard in bags], np.uint64)
         groups = len(plan.touched)
         found = plan.spread.gather([_before(plan, bags, shard) for shard in range(len(bags))])[:groups]
@@ -329,6 +330,7 @@ class RangeWork:
         lots = [
             Lot(t.group, blobs, number[shards], t.own)
             for t, blobs, shards in zip(plan.touched, found, owners, strict=True)
+            if t.group.name in read
         ]
         return {lot.group.name: folded for lot, folded in zip(lots, await self.fold(lots), strict=True)}
 

@@ -58,7 +58,7 @@ def test_a_group_of_your_own_is_called_by_its_name_unless_it_is_given_a_noun() -
         "shelf_count_90m": "visits of the shelf within 90 minutes",
         "shelf_weight_2d": "weight of the shelf within 2 days",
         "shelf_new_bus_1h": "bus not seen before with the shelf, 1: yes, within an hour",
-        "shelf_pace_90m": "pace of the shelf's visits against that within 2 days within 90 minutes",
+        "shelf_pace_90m": "pace, against that within 2 days, of the shelf's visits within 90 minutes",
         "thefts": "thefts of the shelf within 90 minutes",
         "shelf_risk_2d": "share of the shelf's visits known as fraud within 2 days, as of a week before",
         "shelf_count_ever": "visits of the shelf",
