@@ -15,7 +15,7 @@ from features.vector import Vector
 from features.window import SECOND_MS, Window
 
 GRACE_MS = SECOND_MS
-KEEP_MS = 20 * SECOND_MS
+KEEP_MS = 24 * SECOND_MS
 SECONDS: Mapping[str, Window] = {
     "10m": Window("10m", SECOND_MS, 2),
     "1h": Window("1h", SECOND_MS, 4),

@@ -243,7 +243,7 @@ def _lift_parts(group: Group, raw: Raw, place: Ints, found: Ints) -> None:
     pieces = np.flatnonzero(raw.part)
     found[: len(group.sums), pieces] = 0
     found[len(group.sums) :, pieces] = ABSENT
-    folded = np.flatnonzero(raw.folded)
+    folded = np.flatnonzero(raw.folded & (place * 2 < len(group.fields)))
     which = place[folded] * 2
     found[which, folded] = raw.amount[folded]
     two = which + 1 < len(group.fields)

@@ -12,8 +12,9 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from ipaddress import ip_address
 from typing import Any
 
 import numpy as np
@@ -23,20 +24,135 @@ from schemas.money import Rates
 from tests.oracle.windows import Ask, Entity, Happening, Spec
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
-WINDOWS = {"10m": (MINUTE, 10), "1h": (MINUTE, 60), "24h": (HOUR, 24), "7d": (6 * HOUR, 28), "30d": (DAY, 30)}
-DISTINCT = ("1h", "24h", "7d")
-OTHERS = {
-    "user": ("card", "device", "ip"),
-    "card": ("user", "device", "ip"),
-    "device": ("user", "card", "ip"),
-    "ip": ("user", "card", "device"),
-    "merchant": ("user", "card"),
-}
-EXACT = {"merchant": 16}
+TEN, ONE, FULL, WEEK, MONTH = (MINUTE, 10), (MINUTE, 60), (HOUR, 24), (6 * HOUR, 28), (DAY, 30)
+WINDOWS = {"10m": TEN, "1h": ONE, "24h": FULL, "7d": WEEK, "30d": MONTH}
+LOOKED_UP = ("1h", "24h", "7d")
+RISKS = {"1d": (6 * HOUR, 4), "7d": (DAY, 7), "30d": MONTH}
+KNOWN_AFTER = 7 * DAY
 MONEY = ("sum", "mean", "max")
-CHECKOUT = 2  # of an entry's flags
 CENTS = 100  # of the base currency
-CART = {"add_to_cart": 1, "remove_from_cart": -1, "begin_checkout": 0, "update_cart": 0}
+CART = {"add_to_cart": 1, "remove_from_cart": -1}
+BROWSED, CHANGED, CHECKOUT, ORDERED, FAILED, DECLINED, FRAUD, CLEARED = (1 << bit for bit in range(8))
+KINDS = {
+    "add_to_cart": CHANGED,
+    "remove_from_cart": CHANGED,
+    "begin_checkout": CHECKOUT,
+    "purchase": ORDERED,
+    "login_failed": FAILED,
+    "payment_declined": DECLINED,
+}
+
+
+@dataclass(frozen=True)
+class Who:
+    """One kind of entity: where its id is, which topics tell of it, what is asked."""
+
+    ids: str
+    asks: Mapping[str, Ask]
+    others: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ("orders",)
+    exact: int = 32
+    keep: int = 0
+    longest: tuple[int, int] = MONTH
+
+    @property
+    def spec(self) -> Spec:
+        return Spec(list(self.asks.values()), self.exact, 10 * MINUTE, self.longest, self.keep)
+
+
+def spending(who: str, others: tuple[str, ...], *, usual: bool = False) -> dict[str, Ask]:
+    asks = {
+        f"{who}_{what}_{span}": Ask(what, *window, of=ORDERED)
+        for span, window in WINDOWS.items()
+        for what in ("count", "sum", "mean", "max", "spread")
+    }
+    for slot, other in enumerate(others):
+        asks |= {f"{who}_distinct_{other}s_{span}": Ask("distinct", *WINDOWS[span], slot=slot) for span in LOOKED_UP}
+    asks |= {f"{who}_since_last_s": Ask("since_last"), f"{who}_since_first_s": Ask("since_first")}
+    asks[f"{who}_pace_1h"] = Ask("ratio", *ONE, of=ORDERED, to=WEEK)
+    asks |= risks(who)
+    for name, last in (("last", True), ("first", False)):
+        asks[f"{who}_days_since_{name}_fraud_30d"] = Ask("since", *MONTH, bad=FRAUD, less=CLEARED, current=last)
+    if usual:
+        asks[f"{who}_vs_usual_30d"] = Ask("usual", *MONTH, of=ORDERED)
+        asks[f"{who}_outlying_30d"] = Ask("outlying", *MONTH, of=ORDERED)
+    return asks
+
+
+def risks(who: str) -> dict[str, Ask]:
+    share = Ask("share", of=ORDERED, bad=FRAUD, less=CLEARED, prior=0.005, weight=10.0, delay=KNOWN_AFTER)
+    asks = {f"{who}_risk_{span}": replace(share, tile_ms=w[0], tiles=w[1]) for span, w in RISKS.items()}
+    return asks | {f"{who}_known_frauds_30d": Ask("known", *MONTH, bad=FRAUD, less=CLEARED)}
+
+
+def spender(who: str, *others: str, exact: int = 32, keep: int = 0) -> Who:
+    asks = spending(who, others, usual=bool(keep))
+    return Who(who, asks, others, ("orders", "outcomes"), exact, keep, (DAY, 37))
+
+
+TIMES = {"1h": ONE, "24h": FULL}
+GROUPS = {
+    "user": spender("user", "card", "device", "ip", keep=16),
+    "card": spender("card", "user", "device", "ip", keep=16),
+    "device": spender("device", "user", "card", "ip"),
+    "ip": spender("ip", "user", "card", "device"),
+    "merchant": spender("merchant", "user", "card", exact=16),
+    "habits": Who(
+        "user",
+        {"user_hour_habit_30d": Ask("habit", *MONTH)}
+        | {
+            f"user_new_{other}_30d": Ask("new", *MONTH, slot=slot)
+            for slot, other in enumerate(("device", "country", "merchant"))
+        },
+        ("device", "country", "merchant"),
+    ),
+    "subnet": Who(
+        "subnet",
+        {f"subnet_count_{span}": Ask("count", *window) for span, window in TIMES.items()}
+        | {
+            "subnet_distinct_users_24h": Ask("distinct", *FULL, slot=0),
+            "subnet_distinct_card_devices_24h": Ask("distinct", *FULL, slot=1),
+            "subnet_pace_1h": Ask("ratio", *ONE, to=WEEK),
+        },
+        ("user", "card_device"),
+        exact=16,
+    ),
+    "product": Who(
+        "products",
+        {f"product_count_{span}": Ask("count", *window, of=ORDERED) for span, window in TIMES.items()}
+        | risks("product"),
+        topics=("orders", "outcomes"),
+    ),
+    "category": Who(
+        "categories", {"category_count_1h": Ask("count", *ONE), "category_pace_1h": Ask("ratio", *ONE, to=WEEK)}
+    ),
+    "shop": Who(
+        "shop",
+        {f"shop_{what}_{span}": Ask(what, *WINDOWS[span]) for span in ("10m", "1h") for what in ("count", "mean")}
+        | {"shop_pace_1h": Ask("ratio", *ONE, to=WEEK)},
+    ),
+    "visitor": Who(
+        "visitor",
+        {f"visitor_count_{span}": Ask("count", *window) for span, window in TIMES.items()}
+        | {f"visitor_failed_logins_{span}": Ask("count", *window, of=FAILED) for span, window in TIMES.items()}
+        | {f"visitor_declined_{span}": Ask("count", *window, of=DECLINED) for span, window in TIMES.items()},
+        topics=("orders", "clickstream", "cart"),
+    ),
+    "session": Who(
+        "session",
+        {
+            "events": Ask("count", *FULL),
+            "value": Ask("sum", *FULL, of=CHANGED),
+            "checkout": Ask("own", *FULL, own=lambda e: e.at if e.flags & CHECKOUT else None, least=True),
+            "products": Ask("distinct", *FULL),
+            "since_first": Ask("since_first"),
+            "span": Ask("span"),
+        },
+        ("product",),
+        ("orders", "clickstream", "cart"),
+        longest=FULL,
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -76,28 +192,29 @@ class ShopOracle:
 
     def vector(self, topic: str, partition: int, offset: int) -> Mapping[str, float]:
         asked = self._orders[topic, partition, offset]
-        order = asked.order
-        said = dict(self._own(order))
-        for group in OTHERS:
-            said |= self._entity(group, order, asked)
-        return said | self._session(order, asked)
+        said = dict(self._own(asked.order))
+        for group, who in GROUPS.items():
+            told = self._entity(group, who, asked)
+            said |= self._session(told, asked) if group == "session" else told
+        return said
 
     # ---- what an event is to its entities
 
     def _happenings(self, topic: str, event: dict[str, Any]) -> Iterator[tuple[str, str, Happening]]:
-        ids, at = entities(event), epoch_ms(event["event_time"])
-        cents = self._cents(topic, event)
-        if topic == "orders":
-            for group, others in OTHERS.items():
-                entity = ids[group]
-                if entity is not None:
-                    yield group, entity, Happening(at, cents, 1, tuple(hashed(ids[other]) for other in others))
-        session = ids["session"]
-        if topic in ("orders", "clickstream", "cart") and session is not None:
-            kind = event["type"]
-            flags = CHECKOUT if kind == "begin_checkout" else 0
-            amount = CART.get(kind, 0) * cents if topic == "cart" else 0
-            yield "session", session, Happening(at, amount, flags, (hashed(ids["product"]),))
+        ids, at = entities(topic, event), epoch_ms(event["event_time"])
+        if topic == "outcomes":
+            flags, amount = (FRAUD if event["fraud"] else CLEARED), 0
+        else:
+            flags, amount = KINDS.get(event["type"], BROWSED), self._amount(topic, event)
+        for group, who in GROUPS.items():
+            if topic in who.topics:
+                counted = topic == "orders" or group == "session"
+                others = tuple(hashed(ids[other][0]) if counted and ids[other] else 0 for other in who.others)
+                for entity in dict.fromkeys(ids[who.ids]):
+                    yield group, entity, Happening(at, amount, flags, others)
+
+    def _amount(self, topic: str, event: dict[str, Any]) -> int:
+        return CART.get(event["type"], 1) * self._cents(topic, event)
 
     def _cents(self, topic: str, event: dict[str, Any]) -> int:
         value = event.get("value") if topic in ("orders", "cart") else 0
@@ -118,60 +235,33 @@ class ShopOracle:
         yield "order_hour", float(at.hour)
         yield "order_weekend", float(at.weekday() >= 5)
 
-    def _entity(self, group: str, order: dict[str, Any], asked: Asked) -> dict[str, float]:
-        asks = dict(asks_of(group))
-        spec = Spec(list(asks.values()), EXACT.get(group, 32), 10 * MINUTE, WINDOWS["30d"])
-        answer = self._tell(group, "orders", order, asked, spec)
-        if answer is None:
-            return dict.fromkeys(asks, 0.0)
-        pairs = zip(asks.items(), answer, strict=True)
+    def _entity(self, group: str, who: Who, asked: Asked) -> dict[str, float]:
+        """What is asked of an entity; 0 where the order has none, the largest where it has several."""
+        answers = [
+            self._tell(group, entity, happening, who.spec, asked)
+            for name, entity, happening in self._happenings("orders", asked.order)
+            if name == group
+        ]
+        told = [max(of_ask) for of_ask in zip(*answers, strict=True)] if answers else [0.0] * len(who.asks)
+        pairs = zip(who.asks.items(), told, strict=True)
         return {name: value / (CENTS if ask.what in MONEY else 1) for (name, ask), value in pairs}
 
-    def _session(self, order: dict[str, Any], asked: Asked) -> dict[str, float]:
-        day = HOUR, 24
-        asks = [
-            Ask("count", *day),
-            Ask("sum", *day),
-            Ask("own", *day, own=lambda e: e.at if e.flags & CHECKOUT else None, least=True),
-            Ask("distinct", *day),
-            Ask("since_first"),
-            Ask("span"),
-        ]
-        answer = self._tell("session", "orders", order, asked, Spec(asks, 32, 10 * MINUTE, day))
-        count, total, checkout, products, since_first, span = answer or [0.0] * 6
-        first = epoch_ms(order["event_time"]) - round(since_first * 1000)
+    def _session(self, told: Mapping[str, float], asked: Asked) -> dict[str, float]:
+        first = epoch_ms(asked.order["event_time"]) - round(told["since_first"] * 1000)
+        checkout = told["checkout"]
         return {
-            "session_events": count,
-            "session_distinct_products": products,
-            "session_cart_value": total / CENTS,
+            "session_events": told["events"],
+            "session_distinct_products": told["products"],
+            "session_cart_value": told["value"],
             "session_seconds_to_checkout": -1.0 if checkout < 0 else max(checkout - first, 0) / 1000,
-            "session_events_per_minute": count / max(span / 60, 1.0),
+            "session_events_per_minute": told["events"] / max(told["span"] / 60, 1.0),
         }
 
-    def _tell(self, group: str, topic: str, order: dict[str, Any], asked: Asked, spec: Spec) -> list[float] | None:
-        """What the windows of its entity say of an order; None where it has none."""
-        own = [(entity, one) for name, entity, one in self._happenings(topic, order) if name == group]
-        if not own:
-            return None
-        ((entity, happening),) = own
+    def _tell(self, group: str, entity: str, happening: Happening, spec: Spec, asked: Asked) -> list[float]:
+        """What an entity's windows say of an order."""
         number = asked.numbers[shard(group, entity, len(asked.numbers))]
         before = [s.happening for s in self._seen[group, entity] if (s.number, s.place) < (number, asked.place)]
         return Entity(before).tell(spec, happening)
-
-
-def asks_of(group: str) -> Iterator[tuple[str, Ask]]:
-    """The columns of a group that are told of an order, in any order."""
-    for span, window in WINDOWS.items():
-        for what in AGGREGATES:
-            yield f"{group}_{what}_{span}", Ask(what, *window)
-    for slot, other in enumerate(OTHERS[group]):
-        for span in DISTINCT:
-            yield f"{group}_distinct_{other}s_{span}", Ask("distinct", *WINDOWS[span], slot=slot)
-    yield f"{group}_since_last_s", Ask("since_last")
-    yield f"{group}_since_first_s", Ask("since_first")
-
-
-AGGREGATES = ("count", "sum", "mean", "max", "spread")
 
 
 def oracle() -> ShopOracle:
@@ -179,17 +269,40 @@ def oracle() -> ShopOracle:
     return ShopOracle()
 
 
-def entities(event: dict[str, Any]) -> dict[str, str | None]:
-    items = event.get("items") or [{}]
-    return {
+def entities(topic: str, event: dict[str, Any]) -> dict[str, list[str]]:
+    """By kind the ids of an event: none, one or several."""
+    items = event.get("items") or []
+    card, device, ip = event.get("card_id"), event.get("device_id"), event.get("ip")
+    one = {
         "user": event.get("user_id") or event.get("visitor_id"),
-        "card": event.get("card_id"),
-        "device": event.get("device_id"),
-        "ip": event.get("ip"),
+        "visitor": event.get("visitor_id"),
+        "card": card,
+        "device": device,
+        "card_device": f"{card}\x1f{device}" if card and device else None,
+        "ip": ip,
+        "subnet": network(ip),
         "merchant": event.get("merchant_id"),
+        "country": event.get("shipping_country") or event.get("billing_country"),
         "session": event.get("session_id"),
-        "product": items[0].get("item_id"),
+        "product": items[0].get("item_id") if items else None,
+        "shop": "shop",
     }
+    several = {
+        "products": event["products"] if topic == "outcomes" else [item.get("item_id") for item in items],
+        "categories": [item["item_category"] for item in items if item.get("item_category")],
+    }
+    return {kind: [] if found is None else [found] for kind, found in one.items()} | several
+
+
+def network(ip: str | None) -> str | None:
+    """The first three numbers of four, the first three groups of eight."""
+    if ip is None:
+        return None
+    try:
+        address = ip_address(ip)
+    except ValueError:
+        return ip.rsplit(".", 1)[0]
+    return address.exploded[:14] if address.version == 6 else ip.rsplit(".", 1)[0]
 
 
 def epoch_ms(text: str) -> int:

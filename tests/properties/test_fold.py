@@ -251,6 +251,18 @@ def test_a_hot_entity_is_folded_before_it_is_sent_and_nothing_changes(events: in
     assert events < 100 or len(folded.bags["x"]) < len(entries.bags["x"]) // 2
 
 
+def test_a_tile_of_a_single_field_can_be_sent_as_well() -> None:
+    """The second entry of such a tile tells its newest time and nothing else."""
+    group = Group("g", 3, "who", (Feature(Count(), MIDDLE),), grace_ms=0)
+    at = 100_000 + np.arange(80) * 100
+    hot = own_of([Happening(int(t)) for t in at], [0] * 80)
+    shelf = Shelf()
+    shelf.apply({"x": payloads(group, hot, 1)[0]})
+    assert len(shelf.bags["x"]) < 80 * 40 / 2
+    [row] = fold(group, [shelf.bags["x"]], np.array([2**62], np.uint64), own_of([Happening(108_000)], [0]))
+    assert row.tolist() == [81.0]
+
+
 ranges = st.lists(st.lists(happenings(), min_size=1, max_size=4), min_size=2, max_size=6)
 
 

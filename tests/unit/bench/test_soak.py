@@ -152,9 +152,9 @@ def test_the_shop_in_fast_motion_is_the_shop_with_shorter_windows() -> None:
     assert fast.vector.names == shop.vector.names
     assert [flow.topic for flow in fast.flows] == [flow.topic for flow in shop.flows]
     assert [group.name for group in fast.groups] == [group.name for group in shop.groups]
-    assert fast.longest_ms == 10_000
+    assert fast.longest_ms == 12_000
     assert fast.vector.hash != shop.vector.hash
-    assert soak.life_s() == 20.0
+    assert soak.life_s() == 24.0
 
 
 def test_the_shipped_model_is_accepted_for_it(tmp_path: Path) -> None:

@@ -150,5 +150,5 @@ def test_labels_are_read_and_added_to_nothing() -> None:
 def test_every_column_has_a_name_of_its_own_and_the_table_of_rates_is_a_constant() -> None:
     assert len(set(SHOP.vector.names)) == len(SHOP.vector.names)
     assert SHOP.constants == {"rates": Rates().fingerprint()}
-    assert SHOP.longest_ms == 30 * 86_400_000
+    assert SHOP.longest_ms == 37 * 86_400_000
     assert SESSION in SHOP.groups
