@@ -1,12 +1,13 @@
 """The page to read first: who reads what, which state it touches, and what it writes.
 
-  topic        agent        bags it reads and adds to                   writes
-  -----------  -----------  ------------------------------------------  --------------------------------------------
-  orders       orders       user card device ip merchant session order  fraud decisions outcomes applied orders.dlq
-  clickstream  clickstream  session                                     anomalies applied clickstream.dlq
-  cart         cart         session                                     anomalies applied cart.dlq
-  labels       labels       order                                       outcomes applied labels.dlq
-  outcomes     outcomes     order                                       outcomes applied outcomes.dlq
+  topic        bags it reads and adds to                                   writes
+  -----------  ----------------------------------------------------------  -------------------------------------------
+  orders       user card device ip merchant habits subnet product          fraud decisions outcomes applied orders.dlq
+               category shop visitor session order
+  clickstream  session visitor                                             anomalies applied clickstream.dlq
+  cart         session visitor                                             anomalies applied cart.dlq
+  labels       order                                                       outcomes applied labels.dlq
+  outcomes     user card device ip merchant product order                  outcomes applied outcomes.dlq
 
 Every agent does the same thing with its records: a partition's batches go to that partition's driver
 (protocol/driver.py), which agrees a range with the store, brings the bags back, lets the range's work (work.py) fold,

@@ -12,6 +12,7 @@ from features.definitions import Definitions
 from features.replay import Replay
 from features.shop import shop_definitions
 from schemas.ids import decision_id, partition_for
+from schemas.outcomes import Outcome, encode_outcome, outcome_id
 from streams.cli.chaos import shop_events
 from streams.parity.check import Asked, Check, Report
 from streams.parity.plants import PLANTS, planted
@@ -21,6 +22,34 @@ from tests.oracle.parity import oracle
 from tests.support.past import MemoryPast, Record, row_of
 
 ORDERS, PARTITIONS, SHARDS, RANGE, SEED = 150, 2, 4, 40, 5
+FRAUDS = 0.2  # of orders
+
+
+def outcomes_of(order: bytes, dice: random.Random) -> list[bytes]:
+    """That the order is known as fraud, and of some that it was none after all."""
+    try:
+        placed = msgspec.json.decode(order)
+    except msgspec.DecodeError:
+        return []
+    known = ("event_time", "order_id", "user_id", "visitor_id", "card_id", "device_id", "ip", "merchant_id")
+    shared = {name: placed[name] for name in known if placed.get(name)}
+    shared |= {
+        "decision_id": decision_id(placed["event_id"]),
+        "products": [item["item_id"] for item in placed["items"]],
+    }
+    turns = [1] if dice.random() < 0.7 else [1, 2]
+    return [
+        encode_outcome(
+            Outcome(
+                event_id=outcome_id(shared["decision_id"], turn),
+                turn=turn,
+                fraud=turn == 1,
+                delta=3 - 2 * turn,
+                **shared,
+            )
+        )
+        for turn in turns
+    ]
 
 
 def log_of(definitions: Definitions) -> MemoryPast:
@@ -45,13 +74,19 @@ def log_of(definitions: Definitions) -> MemoryPast:
         row = row_of(Tp(*partition, "t"), batch[0].offset, batch[-1].offset, tuple(now), exceptions=exceptions)
         past.add(batch, row)
 
+    def told(topic: str, key: bytes, value: bytes) -> None:
+        partition = topic, partition_for(key, PARTITIONS)
+        waiting = held.setdefault(partition, [])
+        waiting.append(Record(len(past.kept.get(partition, ())) + len(waiting), value))
+        if len(waiting) == RANGE:
+            taken(partition)
+
     for record in shop_events(ORDERS, SEED).records:
         if record.topic in flows:
-            partition = record.topic, partition_for(record.key or b"", PARTITIONS)
-            waiting = held.setdefault(partition, [])
-            waiting.append(Record(len(past.kept.get(partition, ())) + len(waiting), record.value or b""))
-            if len(waiting) == RANGE:
-                taken(partition)
+            told(record.topic, record.key or b"", record.value or b"")
+        if record.topic == "orders" and dice.random() < FRAUDS:
+            for value in outcomes_of(record.value or b"", dice):
+                told("outcomes", record.key or b"", value)
     for partition in list(held):
         taken(partition)
     return past
