@@ -109,9 +109,10 @@ class Check:
         """`lifetimes_ms`: of bags in the store, by group. `future_ms`: how far an event may be ahead of its record."""
         self._past, self._definitions, self._oracle = past, definitions, oracle
         self._lifetimes_ms = lifetimes_ms
-        self._feed = Feed(past, definitions)
         self._names = definitions.vector.names
-        terms = Terms(definitions.vector.hash, asked.from_ms, asked.to_ms, _reach_ms(definitions, future_ms))
+        reach_ms = _reach_ms(definitions, future_ms)
+        self._feed = Feed(past, definitions, 0 if reach_ms is None else max(0, asked.from_ms - reach_ms))
+        terms = Terms(definitions.vector.hash, asked.from_ms, asked.to_ms, reach_ms)
         self._pairs = Pairs(Tally(self._names), terms, lambda: self._feed.lost_ms)
         self._sample = Sample(asked.sample)
         if oracle is not None:

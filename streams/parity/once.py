@@ -9,14 +9,16 @@ from streams.past.kafka import KafkaPast
 from streams.space import definitions_of, limits_of, ttls_of
 from streams.transport.link import Link
 from streams.transport.log import LogReader
+from streams.transport.profile import profile_of
 
 PATIENCE_S = 10.0  # for ranges that were taken and have no row yet
 
 
-def check_of(settings: Settings, reader: LogReader, asked: Asked, oracle: Oracle | None) -> Check:
+async def check_of(settings: Settings, reader: LogReader, asked: Asked, oracle: Oracle | None) -> Check:
     """A check of what these settings name."""
     definitions = definitions_of(settings)
-    past = KafkaPast(reader, [flow.topic for flow in definitions.flows])
+    profile = await profile_of(settings.kafka.profile, reader)
+    past = KafkaPast(reader, [flow.topic for flow in definitions.flows], by_time=profile.name == "kafka")
     return Check(
         past,
         definitions,
@@ -31,7 +33,7 @@ async def once(settings: Settings, asked: Asked, oracle: Oracle | None = None) -
     """Reads everything up to now; raises SinkDown where the broker does not answer."""
     reader = LogReader(Link.of(settings.kafka))
     try:
-        check = check_of(settings, reader, asked, oracle)
+        check = await check_of(settings, reader, asked, oracle)
         await check.open()
         await check.look(PATIENCE_S)
         return check.end()

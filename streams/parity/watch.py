@@ -81,7 +81,7 @@ async def _watch(settings: Settings, asked: Asked) -> int:
         while not stopping.is_set():
             try:
                 if check is None:
-                    check = check_of(settings, reader, asked, None)
+                    check = await check_of(settings, reader, asked, None)
                     await check.open()
                 await check.look(PATIENCE_S)
                 _tell(check.report(), metrics, told)

@@ -36,8 +36,9 @@ class Told:
 class Feed:
     """`open` it, then draw a `line` and take the `ranges` up to it, as often as you like."""
 
-    def __init__(self, past: Past, definitions: Definitions) -> None:
-        self._past, self._flows = past, [flow for flow in definitions.flows if flow.groups]
+    def __init__(self, past: Past, definitions: Definitions, since_ms: int = 0) -> None:
+        """Ranges whose records are all dated before `since_ms` may be left out; they count as lost."""
+        self._past, self._flows, self._since_ms = past, [flow for flow in definitions.flows if flow.groups], since_ms
         self._lanes: list[_Lane] = []
         self._line = Line({}, ())
 
@@ -45,7 +46,7 @@ class Feed:
         """Finds the partitions."""
         topics = await self._past.topics([flow.topic for flow in self._flows])
         self._lanes = [
-            _Lane(self._past, (flow.topic, number), topics[flow.topic].id, flow)
+            _Lane(self._past, (flow.topic, number), topics[flow.topic].id, flow, self._since_ms)
             for flow in self._flows
             if flow.topic in topics
             for number in range(topics[flow.topic].partitions)
@@ -87,14 +88,14 @@ def _least(lane: _Lane) -> int:
 class _Lane:
     """One partition."""
 
-    def __init__(self, past: Past, partition: Partition, topic_id: str, flow: Flow) -> None:
-        self._past, self.partition, self._flow = past, partition, flow
+    def __init__(self, past: Past, partition: Partition, topic_id: str, flow: Flow, since_ms: int) -> None:
+        self._past, self.partition, self._flow, self._since_ms = past, partition, flow, since_ms
         self._course = Course(topic_id)
         self._place = -1  # in the rows, of the next one
         self._rows: AsyncIterator[Any] | None = None
         self._records: AsyncIterator[Sequence[Record]] | None = None
         self._held: list[Record] = []
-        self._start = 0  # the first offset that is left
+        self._start = self._since = 0  # the first offset that is left, and the first that is not too old
         self._gaps = 0  # rows of another topic id and holes between rows that `lost_ms` has taken note of
         self._missing = False  # something older than the next record is, and no note was taken yet
         self.head: Applied | None = None
@@ -105,6 +106,7 @@ class _Lane:
         if self._place < 0:
             self._place, self._start = await self._past.start(self.partition)
             self._missing = self._place > 0
+            self._since = await self._past.since(self.partition, self._since_ms) if self._since_ms > 0 else 0
         self._rows, self._place = self._past.rows(self.partition, self._place, place), max(place, self._place)
         if self.head is None:
             await self._next()
@@ -130,8 +132,15 @@ class _Lane:
             row = await anext(self._rows, None)
             if row is None:
                 self._rows = None
-            else:
-                self.head = self._course.take(row)
+            elif (applied := self._course.take(row)) is not None and not self._is_old(applied):
+                self.head = applied
+
+    def _is_old(self, applied: Applied) -> bool:
+        """Whether all its records are older than anybody asks for."""
+        if applied.last >= self._since:
+            return False
+        self.lost_ms = max(self.lost_ms, self._since_ms - 1)
+        return True
 
     async def _between(self, first: int, last: int) -> list[Record]:
         """The records of first..last; a log that has grown since it was asked is asked again."""

@@ -35,8 +35,9 @@ class _End:
 class KafkaPast:
     """`inputs` fixes which partition of `applied` is whose (schemas/topics.py)."""
 
-    def __init__(self, reader: LogReader, inputs: Sequence[str]) -> None:
-        self._reader, self._inputs = reader, inputs
+    def __init__(self, reader: LogReader, inputs: Sequence[str], *, by_time: bool = False) -> None:
+        """`by_time`: the broker can tell where in a log a time is, as Apache Kafka can."""
+        self._reader, self._inputs, self._by_time = reader, inputs, by_time
         self._applied = AppliedLog(reader, inputs)
         self._ids: dict[str, str] = {}
 
@@ -64,6 +65,9 @@ class KafkaPast:
     async def records(self, partition: Partition, first: int) -> AsyncIterator[Sequence[Record]]:
         async for records in self._stretches(*partition, first):
             yield records
+
+    async def since(self, partition: Partition, at_ms: int) -> int:
+        return await self._reader.since(*partition, at_ms) if self._by_time else 0
 
     async def start(self, partition: Partition) -> tuple[int, int]:
         rows, _ = await self._reader.bounds(APPLIED, applied_partition(*partition, self._inputs))

@@ -65,6 +65,10 @@ class Past(Protocol):
         """The records from an offset on, a stretch at a time, up to where the log ends when the end is reached."""
         ...
 
+    async def since(self, partition: Partition, at_ms: int) -> int:
+        """An offset before which all records are older than `at_ms`; 0 is always right."""
+        ...
+
     async def start(self, partition: Partition) -> tuple[int, int]:
         """The first place that is left of its rows, and the first offset that is left of its records."""
         ...

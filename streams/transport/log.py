@@ -149,6 +149,14 @@ class LogReader:
         chunk = await self._retry(f"the end of {topic}/{partition}", ask)
         return start, max(start, chunk.end)
 
+    async def since(self, topic: str, partition: int, at_ms: int) -> int:
+        """The first offset whose record is dated `at_ms` or later, the log's end where there is none.
+
+        All records before it are older. Apache Kafka alone knows: the embedded broker's answer is not to be relied on.
+        """
+        found = await self._offset(topic, partition, at_ms)
+        return found if found >= 0 else (await self.bounds(topic, partition))[1]
+
     async def fetch(self, topic: str, partition: int, offset: int, *, max_bytes: int = CHUNK_BYTES) -> Chunk:
         """What the log holds from `offset` on, at least one record where there is one."""
         what = f"{topic}/{partition} from {offset}"

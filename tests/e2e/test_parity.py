@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from streams.embedded.processes import free_port
-from tests.support.events import event, order
+from streams.transport.link import Link
+from streams.transport.log import LogReader
+from tests.support.events import START_MS, event, order
 from tests.support.worker import ROOT, Stream, Worker, until
 
 HOLDS, DOES_NOT, COULD_NOT_RUN = 0, 1, 2
@@ -54,6 +56,32 @@ async def test_what_a_worker_logged_is_what_the_replay_and_the_oracle_say(stream
     assert (report["mismatches"], report["undecided"]) == (0, 0)
     assert report["oracle"]["compared"] == 40
     assert report["features"]["card_count_1h"] == {"compared": report["compared"], "mismatches": 0, "first": None}
+
+
+async def test_what_was_decided_since_a_partition_stands_still_is_pending(embedded_stream: Stream) -> None:
+    """An order that nobody has taken yet may have been taken, for all the log tells: its row would come last."""
+    stream = embedded_stream
+    count = await decided(stream)
+    await asyncio.to_thread(stream.workers[0].terminate)
+    await stream.send(*[order(f"late{n}", f"u{n}", 60_000) for n in range(7)])
+    code, output, errors = await stream.command("parity", within_s=90.0)
+    assert code == HOLDS, errors
+    _, report, _ = await parity(stream)
+    assert report["compared"] + report["not_compared"]["pending"] == count
+    assert 0 < report["compared"] < count
+    assert "pending: what was decided since orders/0, orders/1 stands still" in output
+
+
+@pytest.mark.kafka
+async def test_where_in_a_log_a_time_is_kafka_can_tell(kafka_stream: Stream) -> None:
+    acks = await kafka_stream.send(*[order(f"n{n}", "u", 1_000 * n) for n in range(4)])
+    reader = LogReader(Link.of(kafka_stream.settings().kafka))
+    try:
+        partition = acks[0].partition
+        found = [await reader.since("orders", partition, START_MS + after) for after in (-1, 1_000, 1_001, 9_000)]
+    finally:
+        await reader.stop()
+    assert found == [0, 1, 2, 4]
 
 
 async def test_a_stream_without_decisions_has_nothing_to_compare(embedded_stream: Stream) -> None:

@@ -146,6 +146,10 @@ class MemoryPast:
             if record.offset >= first:
                 yield [record]
 
+    async def since(self, partition: Partition, at_ms: int) -> int:
+        younger = [record.offset for record in self.kept.get(partition, []) if record.timestamp >= at_ms]
+        return younger[0] if younger else len(self.kept.get(partition, []))
+
     async def start(self, partition: Partition) -> tuple[int, int]:
         kept = self.kept.get(partition, [])
         return self.rows_lost, kept[0].offset if kept else 0

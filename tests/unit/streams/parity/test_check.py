@@ -116,6 +116,20 @@ def test_windows_that_reach_into_what_the_log_has_lost_are_not_compared() -> Non
     assert (report.replay.compared, report.replay.mismatches, report.left_out["unknown"]) == (1, 0, 2)
 
 
+def test_who_asks_for_late_orders_does_not_wait_for_all_that_came_before() -> None:
+    live = lived(*RANGES, [event(100_000 + 3 * DAY_MS)], [event(100_000 + 6 * DAY_MS)], partitions=1)
+    dated = {n: range_.at_ms[0] for n, range_ in enumerate(live.ranges)}
+    rows = live.log.rows_of["orders", 0]
+    live.log.kept["orders", 0] = [
+        replace(record, timestamp=int(dated[n]))
+        for record in live.log.kept["orders", 0]
+        for n, row in enumerate(rows)
+        if row.first <= record.offset <= row.last
+    ]
+    report = checked(live, Asked(from_ms=5 * DAY_MS))
+    assert (report.replay.compared, report.replay.mismatches, report.left_out["outside"]) == (1, 0, 6)
+
+
 def test_an_order_without_a_vector_is_counted() -> None:
     live = lived(*RANGES)
     del live.log.kept["decisions", 1][:]

@@ -118,3 +118,16 @@ def test_what_other_partitions_decide_around_a_loss_is_doubtful() -> None:
     assert [(range_.numbers[0], range_.tag.doubtful) for range_ in ranges] == [
         (50, False), (100, False), (150, True), (200, True), (250, False), (300, False),
     ]  # fmt: skip
+
+
+def test_ranges_of_records_that_are_all_too_old_are_left_out_and_count_as_lost() -> None:
+    live = Live()
+    for n in range(3):
+        live.range("orders", 0, [event(n), event(n)])
+    list(live.through())
+    kept = live.log.kept["orders", 0]
+    live.log.kept["orders", 0] = [Record(r.offset, r.value, timestamp=1_000 + r.offset) for r in kept]
+    feed = Feed(live.log, definitions(), since_ms=1_003)
+    asyncio.run(feed.open())
+    assert [range_.tag.offset.tolist() for range_ in asyncio.run(fed(feed))] == [[2, 3], [4, 5]]
+    assert feed.lost_ms == 1_002
