@@ -39,8 +39,8 @@ async def test_a_store_that_is_killed_and_comes_back_is_waited_for(embedded_stre
     await waits_for(worker, "store")
     assert len(await stream.decisions()) == 100
     await asyncio.to_thread(stream.store.start_again)
-    report = await stream.settled(303)
-    assert (report.decided, report.other, report.recovered) == (300, 3, 0)
+    report = await stream.settled(304)  # with the outcome of the label
+    assert (report.decided, report.other, report.recovered) == (300, 4, 0)
     assert worker.child.running
     assert worker.metric("headrace_store_errors_total") > 0
 
