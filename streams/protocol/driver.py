@@ -189,11 +189,10 @@ class Driver(Generic[R, P, O]):
             await self._learn()
         elif self._learned.open is not None:
             await self._repeat(self._learned.open, self._learned.genesis)
-        elif self._again:
-            await look_again(self._shards, self._sink, self._since)
-            self._source.done(self._learned.place - 1)  # what was read for it is not in hand
-            self._again = False
         else:
+            if self._again:
+                self._again = await look_again(self._shards, self._sink, self._since)
+                self._source.done(self._learned.place - 1)  # what was read for it is not in hand
             await self._advance(self._learned)
 
     # ---- LEARN

@@ -6,7 +6,7 @@ rollback of any shard to any moment is an assignment. The price: one process, no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from streams.protocol.apart import take_apart
@@ -276,11 +276,12 @@ class MemoryStore:
             shard.held[key] = replace(held, note=None)
         return Standing(held.topic_id, held.genesis, held.position, held.before, held.again)
 
-    async def looked(self, tp: Tp, shard: int, again: tuple[int, int]) -> None:
-        place, key = self._shards[shard], _key(tp)
-        held = place.held.get(key)
-        if held is not None and held.topic_id == tp.topic_id and held.again == again:
-            place.held[key] = replace(held, again=None)
+    async def looked(self, tp: Tp, notes: Mapping[int, tuple[int, int]], upto: int) -> None:
+        for shard, again in notes.items():
+            place, key = self._shards[shard], _key(tp)
+            held = place.held.get(key)
+            if held is not None and held.topic_id == tp.topic_id and held.again == again:
+                place.held[key] = replace(held, again=None if upto >= again[1] else (upto + 1, again[1]))
 
     async def empty(self) -> bool:
         return not any(shard.held or shard.homes for shard in self._shards)

@@ -7,7 +7,7 @@ are its words.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Generic, NamedTuple, Protocol, TypeVar
@@ -278,8 +278,8 @@ class Store(Protocol):
         """
         ...
 
-    async def looked(self, tp: Tp, shard: int, again: tuple[int, int]) -> None:
-        """Takes the note of what was caught up away, if it is still this one."""
+    async def looked(self, tp: Tp, notes: Mapping[int, tuple[int, int]], upto: int) -> None:
+        """Takes up to `upto` off the notes of these shards, where a shard's is still this one."""
         ...
 
     async def empty(self) -> bool:

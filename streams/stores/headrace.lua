@@ -339,13 +339,14 @@ local function where(keys, args)
   return standing(shard)
 end
 
--- KEYS: at; ARGV: partition, topic id, first, last
--- Takes the note of what was caught up away, if it is still this one: somebody has looked at what it changed.
+-- KEYS: at; ARGV: partition, topic id, first, last, upto
+-- Takes up to `upto` off the note of what was caught up, if it is still this one: somebody has looked at what it changed.
 local function looked(keys, args)
   local shard = load(keys[1], args[1])
   local again = shard and shard.topic_id == args[2] and shard.again
   if again and again.first == tonumber(args[3]) and again.last == tonumber(args[4]) then
-    shard.again = nil
+    local upto = tonumber(args[5])
+    shard.again = upto < again.last and { first = upto + 1, last = again.last } or nil
     save(keys[1], args[1], shard)
     return 1
   end

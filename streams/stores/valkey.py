@@ -172,8 +172,8 @@ class ValkeyStore:
         asked = [(shard, wire.where(tp, shard, closed)) for shard in range(self._shards)]
         return [wire.where_reply(reply) for reply in await self.trip("where", asked)]
 
-    async def looked(self, tp: Tp, shard: int, again: tuple[int, int]) -> None:
-        await self.trip("looked", [(shard, wire.looked(tp, shard, again))])
+    async def looked(self, tp: Tp, notes: Mapping[int, tuple[int, int]], upto: int) -> None:
+        await self.trip("looked", [(shard, wire.looked(tp, shard, again, upto)) for shard, again in notes.items()])
 
     async def empty(self) -> bool:
         asked = [

@@ -194,8 +194,8 @@ def where_reply(reply: Reply) -> Standing | None:
     return Standing(topic_id.decode(), genesis, position, before, (more[2], more[3]) if len(more) > 2 else None)
 
 
-def looked(tp: Tp, shard: int, again: tuple[int, int]) -> bytes:
-    return call("looked", (keys.at_key(shard),), keys.partition_field(tp), tp.topic_id, *again)
+def looked(tp: Tp, shard: int, again: tuple[int, int], upto: int) -> bytes:
+    return call("looked", (keys.at_key(shard),), keys.partition_field(tp), tp.topic_id, *again, upto)
 
 
 def rebase(tp: Tp, shard: int, old: Standing, genesis: int, ids: Sequence[bytes] | None) -> bytes:

@@ -134,8 +134,9 @@ async def same_look(pair: Pair, rng: random.Random, tp: Tp, first: int, last: in
         if standing is not None and standing.again is not None:
             pair.seen["looked"] += 1
             note = standing.again if rng.random() < 0.7 else (standing.again[0], standing.again[1] + 1)
-            await pair.real.looked(tp, shard, note)
-            await pair.memory.looked(tp, shard, note)
+            upto = rng.randint(*standing.again)
+            await pair.real.looked(tp, {shard: note}, upto)
+            await pair.memory.looked(tp, {shard: note}, upto)
     assert await pair.real.empty() == await pair.memory.empty()
 
 

@@ -7,7 +7,7 @@ of one call anything may come too. And what failed may arrive after all, long af
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -162,8 +162,11 @@ class StoreLink:
 
         return await self._each([one(shard) for shard in range(self.shards)])
 
-    async def looked(self, tp: Tp, shard: int, again: tuple[int, int]) -> None:
-        await self._call(lambda: instant(self._store.looked(tp, shard, again)))
+    async def looked(self, tp: Tp, notes: Mapping[int, tuple[int, int]], upto: int) -> None:
+        def one(shard: int) -> Callable[[], None]:
+            return lambda: instant(self._store.looked(tp, {shard: notes[shard]}, upto))
+
+        await self._each([one(shard) for shard in notes])
 
     async def empty(self) -> bool:
         return await self._call(lambda: instant(self._store.empty()))

@@ -7,7 +7,7 @@ the driver and the world ask is asked; random calls of any kind are for tests/co
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from streams.protocol.memory import MemoryStore
@@ -96,8 +96,8 @@ class Twins:
         asked = (tp, index, closed)
         return _same("where", asked, self._real.where_one(*asked), self._memory.where_one(*asked))
 
-    async def looked(self, tp: Tp, shard: int, again: tuple[int, int]) -> None:
-        asked = (tp, shard, again)
+    async def looked(self, tp: Tp, notes: Mapping[int, tuple[int, int]], upto: int) -> None:
+        asked = (tp, notes, upto)
         await self._real.looked(*asked)
         await self._memory.looked(*asked)
 
