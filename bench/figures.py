@@ -123,6 +123,14 @@ BENCHES = (
         ("value.events", "value.kills", "value.missing", "value.twice", "value.overlaps", "value.seconds"),
     ),
     Bench(
+        "parity",
+        ("parity",),
+        module("parity"),
+        ("java",),
+        ("value.compared", "value.mismatches", "value.oracle.compared", "value.oracle.mismatches",
+         "value.replay_orders_per_cpu_s"),
+    ),
+    Bench(
         "crash",
         CRASH,
         module("crash"),

@@ -23,6 +23,14 @@ PLANTED_ORDERS, PLANTED_SEED = 1_000, 7
 @click.option("--to", "until", type=Moment(), help="Orders of event times before this (UTC).")
 @click.option("--oracle", "module", metavar="MODULE", help="Compare with this oracle, too: tests.oracle.parity.")
 @click.option("--sample", type=click.IntRange(min=1), default=500, show_default=True, help="Orders for the oracle.")
+@click.option("--archive", is_flag=True, help="Read the archive of HEADRACE_ARCHIVE__URL in place of the topics.")
+@click.option(
+    "--settled",
+    type=click.FloatRange(min=0),
+    default=3600.0,
+    show_default=True,
+    help="With --archive: by how many seconds the files of one topic may be behind those of another.",
+)
 @click.option("--watch", is_flag=True, help="Go on until Ctrl-C; what is found is told as metrics.")
 @click.option("--metrics-port", type=click.IntRange(0, 65535), help="With --watch: where metrics are served.")
 @click.option("--plant", type=click.Choice(PLANTS), help="Break a worker of its own on purpose: it must be found.")
@@ -33,6 +41,8 @@ def command(
     until: int | None,
     module: str | None,
     sample: int,
+    archive: bool,
+    settled: float,
     watch: bool,
     metrics_port: int | None,
     plant: str | None,
@@ -54,7 +64,7 @@ def command(
         raise click.UsageError(str(error)) from error
     if watch:
         return _watch(asked, metrics_port)
-    report = _planted(plant, kafka, asked, oracle) if plant else _once(asked, oracle)
+    report = _planted(plant, kafka, asked, oracle) if plant else _once(asked, oracle, settled if archive else None)
     click.echo(json.dumps(report.as_dict()) if as_json else "\n".join(report.lines()))
     if report.wrong:
         click.echo(f"it does not hold: {', '.join(report.wrong[:20])}", err=True)
@@ -65,10 +75,13 @@ def command(
     return 0
 
 
-def _once(asked: Asked, oracle: Oracle | None) -> Report:
+def _once(asked: Asked, oracle: Oracle | None, settled_s: float | None) -> Report:
+    """Of the topics, or of the archive where it is said when that has settled."""
     from schemas.settings import load
-    from streams.parity.once import once
+    from streams.parity.once import once, once_archived
 
+    if settled_s is not None:
+        return asyncio.run(once_archived(load(), asked, oracle, settled_s))
     return asyncio.run(once(load(), asked, oracle))
 
 

@@ -11,11 +11,12 @@ from streams.chaos.watch import StuckError, Watch
 from streams.data.cluster import Cluster
 from streams.data.sender import Sender
 from streams.data.topics import create_topics
+from streams.embedded.processes import StartError
 from streams.embedded.supervisor import end_together
 from streams.parity.check import Asked, Report
 from streams.parity.once import once
 from streams.parity.oracle import Oracle
-from streams.parity.plants import PLANT
+from streams.parity.plants import PLANT, planted
 from streams.space import definitions_of, open_store
 from streams.transport.link import Link
 from streams.transport.log import LogReader
@@ -29,6 +30,8 @@ async def plant(name: str, site: Site, events: Events, asked: Asked, oracle: Ora
     """What a check says of a stream whose worker has the plant. Raises StuckError where the worker does not get on."""
     settings = site.settings(group=GROUP, delivery="at-least-once")
     definitions = definitions_of(settings)
+    if planted(definitions, name) == definitions:
+        raise StartError(f"plant {name!r}: these definitions have no feature that it could break: choose another")
     async with AsyncExitStack() as stack:
         reader = LogReader(Link.of(settings.kafka))
         stack.push_async_callback(reader.stop)

@@ -1,7 +1,7 @@
 """Plants: bugs put into the live side on purpose, to prove that parity finds what it says it finds.
 
     window   a window of the live side is half as long as it is defined
-    label    the live side does not hear what a label says (an outcome; where no feature reads them, a cart)
+    label    the live side uses labels as soon as it knows them, before the delay that the features are defined with
     clock    the live side dates events by the clock on the wall
 
 Each leaves names, definitions and hashes as they are, as a slip of the pen would. The replay finds all three, since it
@@ -13,22 +13,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from features.columns import Columns, Ints
 from features.definitions import Definitions, Flow
+from features.feature import Feature
 from features.group import Group
 from features.window import DAY_MS, Window
 
 PLANT = "HEADRACE_PARITY_PLANT"  # names one to a worker
-LABELS = ("outcomes", "cart")  # topics that say what became of something; the first that goes into bags
 
 
 def planted(definitions: Definitions, name: str) -> Definitions:
-    """The definitions with a plant of PLANTS; "" leaves them alone."""
+    """The definitions with a plant of PLANTS; "" leaves them alone, and so does one that finds no place in them."""
     return PLANTS[name](definitions) if name else definitions
 
 
@@ -64,37 +64,39 @@ def _with_group(definitions: Definitions, changed: Group) -> Definitions:
     return replace(definitions, flows=flows, vector=vector)
 
 
+@dataclass(frozen=True)
+class _Early(Feature):
+    """A feature that has forgotten its delay."""
+
+    said: str = ""
+
+    def __repr__(self) -> str:  # what a vector's hash is made of
+        return self.said
+
+
 def _label(definitions: Definitions) -> Definitions:
-    heard = {flow.topic for flow in definitions.flows if flow.groups}
-    topic = next(topic for topic in LABELS if topic in heard)
+    for group in definitions.vector.groups:
+        features = tuple(_early(feature) if feature.delay_ms else feature for feature in group.features)
+        if features != group.features:
+            definitions = _with_group(definitions, replace(group, features=features))
+    return definitions
 
-    def deaf(columns: Columns) -> Columns:
-        return replace(columns, flags=np.zeros_like(columns.flags))
 
-    return _with_columns(definitions, lambda flow: deaf if flow.topic == topic else None)
+def _early(feature: Feature) -> Feature:
+    known = {each.name: getattr(feature, each.name) for each in fields(feature)}
+    return _Early(**{**known, "delay_ms": 0, "said": repr(feature)})
 
 
 def _clock(definitions: Definitions) -> Definitions:
-    def now(columns: Columns) -> Columns:
-        return replace(columns, at_ms=np.full_like(columns.at_ms, int(time.time() * 1000)))
-
-    return _with_columns(definitions, lambda _: now)
+    return replace(definitions, flows=tuple(map(_dated_now, definitions.flows)))
 
 
-def _with_columns(
-    definitions: Definitions, change: Callable[[Flow], Callable[[Columns], Columns] | None]
-) -> Definitions:
-    def wrapped(flow: Flow) -> Flow:
-        wrong = change(flow)
-        if wrong is None:
-            return flow
+def _dated_now(flow: Flow) -> Flow:
+    def columns(events: Sequence[Any], at_ms: Ints) -> Columns:
+        known = flow.columns(events, at_ms)
+        return replace(known, at_ms=np.full_like(known.at_ms, int(time.time() * 1000)))
 
-        def columns(events: Sequence[Any], at_ms: Ints) -> Columns:
-            return wrong(flow.columns(events, at_ms))
-
-        return replace(flow, columns=columns)
-
-    return replace(definitions, flows=tuple(map(wrapped, definitions.flows)))
+    return replace(flow, columns=columns)
 
 
 PLANTS: dict[str, Callable[[Definitions], Definitions]] = {"window": _window, "label": _label, "clock": _clock}

@@ -21,7 +21,7 @@ from streams.embedded.ending import stop_on_signals
 from streams.logs import configure
 from streams.metrics import process_registry
 from streams.parity.check import Asked, Check, Report
-from streams.parity.once import PATIENCE_S, check_of
+from streams.parity.once import PATIENCE_S, check_of, past_of
 from streams.protocol.ports import SinkDown
 from streams.scrape import serve_metrics
 from streams.transport.link import Link
@@ -81,7 +81,7 @@ async def _watch(settings: Settings, asked: Asked) -> int:
         while not stopping.is_set():
             try:
                 if check is None:
-                    check = await check_of(settings, reader, asked, None)
+                    check = check_of(settings, await past_of(settings, reader), asked, None)
                     await check.open()
                 await check.look(PATIENCE_S)
                 _tell(check.report(), metrics, told)

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from streams.embedded.processes import free_port
 from streams.transport.link import Link
 from streams.transport.log import LogReader
+from tests.support.archive import all_archived, start_archive
 from tests.support.events import START_MS, event, order
 from tests.support.worker import ROOT, Stream, Worker, until
 
@@ -56,6 +58,20 @@ async def test_what_a_worker_logged_is_what_the_replay_and_the_oracle_say(stream
     assert (report["mismatches"], report["undecided"]) == (0, 0)
     assert report["oracle"]["compared"] == 40
     assert report["features"]["card_count_1h"] == {"compared": report["compared"], "mismatches": 0, "first": None}
+
+
+async def test_the_archive_says_the_same_as_the_topics(embedded_stream: Stream, tmp_path: Path) -> None:
+    stream = embedded_stream
+    count = await decided(stream)
+    archive = start_archive(stream, tmp_path)
+    await all_archived(stream, tmp_path, archive)
+    assert archive.terminate() == HOLDS, archive.said
+    options = ("--archive", "--settled", "0", *ORACLE)
+    code, output, errors = await stream.command("parity", "--json", *options, ARCHIVE__URL=str(tmp_path))
+    assert code == HOLDS, errors
+    report = json.loads(output)
+    assert (report["compared"], report["mismatches"], report["oracle"]["mismatches"]) == (count, 0, 0)
+    assert not any(report["not_compared"].values())
 
 
 async def test_what_was_decided_since_a_partition_stands_still_is_pending(embedded_stream: Stream) -> None:
@@ -114,7 +130,7 @@ async def test_a_watch_follows_the_stream_and_ends_when_it_is_told_to(embedded_s
 
 @pytest.mark.timeout(2 * PLANT_S)
 @pytest.mark.parametrize(
-    ("plant", "feature"), [("window", "user_count_24h"), ("label", "session_cart_value"), ("clock", "order_hour")]
+    ("plant", "feature"), [("window", "user_count_24h"), ("label", "card_risk_7d"), ("clock", "order_hour")]
 )
 def test_a_plant_is_found_and_the_feature_named(plant: str, feature: str) -> None:
     bare = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}

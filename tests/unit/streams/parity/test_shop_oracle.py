@@ -44,7 +44,7 @@ def outcomes_of(order: bytes, dice: random.Random) -> list[bytes]:
                 event_id=outcome_id(shared["decision_id"], turn),
                 turn=turn,
                 fraud=turn == 1,
-                delta=3 - 2 * turn,
+                delta=1 if turn == 1 else -1,
                 **shared,
             )
         )
