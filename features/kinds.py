@@ -6,3 +6,12 @@ BROWSED, CART_CHANGED, CHECKOUT_BEGUN, ORDERED, LOGIN_FAILED, DECLINED, FRAUD, C
 """FRAUD: an order is known as fraud from now on (an entry dated like the order); CLEARED: that is taken back."""
 
 IN_WORDS = {ORDERED: "order", LOGIN_FAILED: "failed login", DECLINED: "declined payment"}
+
+NAMES = {
+    BROWSED: "browsing",
+    CART_CHANGED: "cart change",
+    CHECKOUT_BEGUN: "checkout",
+    **IN_WORDS,
+    FRAUD: "known fraud",
+    CLEARED: "fraud taken back",
+}

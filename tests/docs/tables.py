@@ -19,6 +19,9 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from features.catalogue import page
+from features.kinds import NAMES
+from features.shop import shop_definitions
 from schemas import events as shapes
 from schemas.money import DEFAULT_RATES
 from schemas.settings import variables
@@ -124,6 +127,11 @@ def _metric(one: Any) -> Row:
     return f"`{name}`", str(one._type), ", ".join(f"`{label}`" for label in one._labelnames), one._documentation
 
 
+def shop() -> str:
+    """Every feature of the shop."""
+    return page(shop_definitions(), NAMES)
+
+
 def topics() -> str:
     """The registry."""
     rows = [(f"`{t.name}`", t.doc, t.key, _kept(t), t.writer) for t in TOPICS.values()]
@@ -180,6 +188,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "metrics": metrics,
     "archive": archive,
     "parity": parity,
+    "shop": shop,
     "topics": topics,
     "orders": orders,
     "items": items,
