@@ -1,7 +1,7 @@
 """Payloads: the bytes that a range adds to each bag, with the events of hot entities folded before they are sent.
 
 Most entities have a few events in a range, and each becomes an entry. Where one has many (the only merchant of a shop
-has all of them), they are merged into tiles of the finest width, which no window can tell from the events themselves,
+has all of them), they are merged into tiles, which no window to come can tell from the events themselves,
 and only those counterparties are sent that may ever be asked for. A tile travels as entries that add up to it
 (`PART_...` in features/bag.py), so the store still appends entries of one size. The newest, where a group keeps them
 one by one, are sent as they are. What is sent depends on the events alone.
@@ -22,9 +22,9 @@ from features.bag import (
     Rows,
     items_of,
     measures,
-    merge_runs,
 )
 from features.columns import HASH_BITS
+from features.compact import merge_tiles
 from features.entry import ENTRY_BYTES, Own, pack
 from features.group import Group
 from features.recent import floor_of
@@ -71,25 +71,25 @@ def _only(own: Own, which: Ints) -> Own:
 
 
 def _tiled(group: Group, own: Own) -> bytes:
-    """Events of one entity, ordered by time, as parts of tiles."""
-    tick = own.at // group.ladder[0]
-    first = np.flatnonzero(heads(tick))
-    newest = own.at[np.append(first[1:], len(tick)) - 1]
+    """Events of one entity, ordered by time, as parts of tiles, as coarse as their newest time allows already."""
     rows = Rows(own.owner, own.at, *measures(group, own.at, own.amount, own.flags, own.place))
-    sums, peaks = merge_runs(rows, np.arange(len(tick)), first)
-    fields = np.concatenate((sums, peaks))
-    return b"".join((_parts(group, own.at[first], newest, fields), _others(group, own, tick[first], newest)))
+    tiles = merge_tiles(group, rows, own.at[-1:])
+    fields = np.concatenate((tiles.sums, tiles.peaks))
+    return b"".join((_parts(group, tiles.first, int(own.at[-1]), fields), _others(group, own)))
 
 
-def _parts(group: Group, first: Ints, newest: Ints, fields: Ints) -> bytes:
-    """What tiles count for, two fields an entry; at least two entries each, since one must tell the newest time."""
-    pairs = range(0, max(len(fields), 3), 2)
+def _parts(group: Group, first: Ints, newest: int, fields: Ints) -> bytes:
+    """What tiles count for, two fields an entry; the last of all tells the newest time as well."""
     nothing = np.zeros_like(first)
     parts = []
-    for place, field in enumerate(pairs):
-        one, two = (fields[row] if row < len(fields) else nothing for row in (field, field + 1))
-        at = newest if place else first
-        parts.append(_part(group, PART_FIELDS, at, one, two & 0xFFFFFFFF, two >> 32 & 0xFFFFFFFF, place=place))
+    for place in range(max((len(fields) + 1) // 2, 2)):
+        one, two = (fields[row] if row < len(fields) else nothing for row in (2 * place, 2 * place + 1))
+        some = slice(None) if 2 * place < len(fields) else slice(len(first) - 1, None)
+        at = first.copy()
+        if place:
+            at[-1] = newest
+        low, high = two & 0xFFFFFFFF, two >> 32 & 0xFFFFFFFF
+        parts.append(_part(group, PART_FIELDS, at[some], one[some], low[some], high[some], place=place))
     return b"".join(parts)
 
 
@@ -98,8 +98,11 @@ def _part(group: Group, part: int, at: Ints, amount: Ints, *others: Ints, place:
     return pack(group, at, amount, np.zeros_like(at), kind, others).tobytes()
 
 
-def _others(group: Group, own: Own, ticks: Ints, newest: Ints) -> bytes:
+def _others(group: Group, own: Own) -> bytes:
     """The counterparties that may ever be asked for; those last seen in the same tile share entries."""
+    ticks = own.at // group.ladder[0]
+    last = np.append(np.flatnonzero(heads(ticks))[1:], len(ticks)) - 1
+    ticks, newest = ticks[last], own.at[last]
     items = items_of(own)
     known = latest(group.exact + 1, items.slot << HASH_BITS | items.hash, items.at // group.ladder[0])
     order = np.argsort(keyed(known.bins, known.tick), kind="stable")

@@ -49,7 +49,17 @@ from features.join import Join
 from features.kinds import CART_CHANGED, CHECKOUT_BEGUN, CLEARED, DECLINED, FRAUD, IN_WORDS, LOGIN_FAILED, ORDERED
 from features.orders import OF_LABELS, OF_ORDERS, OF_OUTCOMES
 from features.vector import Vector
-from features.window import DAY_MS, HOUR_MS, WINDOW_1H, WINDOW_7D, WINDOW_10M, WINDOW_24H, WINDOW_30D, WINDOWS, Window
+from features.window import (
+    DAY_MS,
+    HOUR_MS,
+    MINUTE_MS,
+    WINDOW_1H,
+    WINDOW_7D,
+    WINDOW_24H,
+    WINDOW_30D,
+    WINDOWS,
+    Window,
+)
 from features.words import in_words
 from schemas.decode import decode_batch
 from schemas.money import Rates, exponent
@@ -114,11 +124,21 @@ PRODUCT = Group(
     (*each((WINDOW_1H, WINDOW_24H), Count(), of=ORDERED), *RISKS),
     many=True,
 )
+# What has all the orders is sent as tiles, and of each partition's last range they stay in the bag: coarse ones, so few.
+COARSE_10M, COARSE_1H = Window("10m", 2 * MINUTE_MS, 5), Window("1h", 10 * MINUTE_MS, 6)
+COARSE_24H, COARSE_7D = Window("24h", 2 * HOUR_MS, 12), Window("7d", 12 * HOUR_MS, 14)
 CATEGORY = Group(
-    "category", 10, "categories", (Feature(Count(), WINDOW_1H), Feature(Ratio(WINDOW_7D), WINDOW_1H)), many=True
+    "category",
+    10,
+    "categories",
+    (*each((COARSE_1H, COARSE_24H), Count()), Feature(Ratio(COARSE_7D), COARSE_1H)),
+    many=True,
 )
 SHOP = Group(
-    "shop", 11, "shop", (*each((WINDOW_10M, WINDOW_1H), Count(), Mean()), Feature(Ratio(WINDOW_7D), WINDOW_1H))
+    "shop",
+    11,
+    "shop",
+    (*each((COARSE_10M, COARSE_1H, COARSE_24H), Count(), Mean()), Feature(Ratio(COARSE_7D), COARSE_1H)),
 )
 VISITOR = Group(
     "visitor",

@@ -46,7 +46,11 @@ class Learned:
 async def learn(
     tp: Tp, store: Store, source: Source[R], sink: Sink[O_contra], published: int, since: int
 ) -> Learned | None:
-    """Asks; None where the store moved in between: ask again. `since` is exactly-once's committed offset, else 0."""
+    """Asks; None where store or log moved in between: ask again. `since` is exactly-once's committed offset, else 0.
+
+    The newest row is asked for twice. In between another owner may have published ranges and the store have lost them
+    again: it would look as if nothing had happened, and what is decided anew would not say `recovered`.
+    """
     reply = await store.begin(tp, Begin(published))
     if isinstance(reply, Rebind):
         raise stops.rebind(tp, reply.known)
@@ -66,6 +70,8 @@ async def learn(
         learned = Learned(ids.genesis, place, range_, tail, ids)
         if learned.judged != ids.position:
             return None
+    if await sink.newest(tp) != newest:
+        return None
     if learned.place < start:
         raise stops.log_cut(tp, learned.place, start)
     if max(learned.judged, since) > end:

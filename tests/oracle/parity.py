@@ -26,6 +26,7 @@ from tests.oracle.windows import Ask, Entity, Happening, Spec
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 TEN, ONE, FULL, WEEK, MONTH = (MINUTE, 10), (MINUTE, 60), (HOUR, 24), (6 * HOUR, 28), (DAY, 30)
 WINDOWS = {"10m": TEN, "1h": ONE, "24h": FULL, "7d": WEEK, "30d": MONTH}
+COARSE = {"10m": (2 * MINUTE, 5), "1h": (10 * MINUTE, 6), "24h": (2 * HOUR, 12), "7d": (12 * HOUR, 14)}
 LOOKED_UP = ("1h", "24h", "7d")
 RISKS = {"1d": (6 * HOUR, 4), "7d": (DAY, 7), "30d": MONTH}
 KNOWN_AFTER = 7 * DAY
@@ -124,12 +125,14 @@ GROUPS = {
         topics=("orders", "outcomes"),
     ),
     "category": Who(
-        "categories", {"category_count_1h": Ask("count", *ONE), "category_pace_1h": Ask("ratio", *ONE, to=WEEK)}
+        "categories",
+        {f"category_count_{span}": Ask("count", *COARSE[span]) for span in ("1h", "24h")}
+        | {"category_pace_1h": Ask("ratio", *COARSE["1h"], to=COARSE["7d"])},
     ),
     "shop": Who(
         "shop",
-        {f"shop_{what}_{span}": Ask(what, *WINDOWS[span]) for span in ("10m", "1h") for what in ("count", "mean")}
-        | {"shop_pace_1h": Ask("ratio", *ONE, to=WEEK)},
+        {f"shop_{what}_{span}": Ask(what, *COARSE[span]) for span in ("10m", "1h", "24h") for what in ("count", "mean")}
+        | {"shop_pace_1h": Ask("ratio", *COARSE["1h"], to=COARSE["7d"])},
     ),
     "visitor": Who(
         "visitor",
