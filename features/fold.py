@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -53,7 +54,7 @@ def fold_each(lots: Sequence[Lot]) -> list[Floats2d]:
     """`fold` of each lot; of small ones that are read alike in one pass."""
     folded: dict[int, Floats2d] = {}
     for kin in alike([lot.group for lot in lots]):
-        for places in _portions(kin, [sum(len(bag or b"") for bag in lots[place].bags) for place in kin]):
+        for places in _portions(kin, [sum(map(len, filter(None, lots[place].bags))) for place in kin]):
             folded |= zip(places, _together([lots[place] for place in places]), strict=True)
     return [folded[place] for place in range(len(lots))]
 
@@ -82,6 +83,7 @@ def _together(lots: Sequence[Lot]) -> Iterator[Floats2d]:
         yield lot.own.per_event(own if lot.group is kin.like else own[_rows_of(lot.group, kin.like)]).T
 
 
+@cache
 def _rows_of(group: Group, like: Group) -> Ints:
     """The places of the group's columns among those of the one that stands for it: it may count fewer others."""
     return np.array([like.keys.index(key) for key in group.keys], np.int64)

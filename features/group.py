@@ -103,6 +103,14 @@ class Group:
     def __post_init__(self) -> None:
         _check(self)
 
+    def __hash__(self) -> int:
+        """Once for all, of the text: a feature is a tree of small objects, and a fold looks its group up every time."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(self.definition)
+
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """Names of what `fold` gives, in the order of the features."""
@@ -173,7 +181,7 @@ class Group:
         )
 
     @cached_property
-    def shape(self) -> tuple[object, ...]:
+    def shape(self) -> str:
         """What decides how bags are read: groups of one shape can be read together (features/kin.py).
 
         Groups that look up their counterparties alike may have different numbers of them.
@@ -184,7 +192,7 @@ class Group:
         plain = tuple(by_slot.pop(-1, ()))
         slots = {tuple(keys) for keys in by_slot.values()}
         looked_up: object = slots.pop() if len(slots) == 1 else tuple(map(tuple, by_slot.values()))
-        return plain, looked_up, self.fields, self.keep, self.grace_ms, self.forever
+        return repr((plain, looked_up, self.fields, self.keep, self.grace_ms, self.forever))
 
     @cached_property
     def plan(self) -> Plan:

@@ -48,7 +48,7 @@ def alone(group: Group, bags: int) -> Kin:
 
 def alike(groups: Sequence[Group]) -> list[list[int]]:
     """The places of the groups of each shape."""
-    found: dict[object, list[int]] = {}
+    found: dict[str, list[int]] = {}
     for place, group in enumerate(groups):
         found.setdefault(group.shape, []).append(place)
     return list(found.values())
