@@ -61,6 +61,19 @@ class Quotient(NamedTuple):
     scale: float
 
 
+class Shape:
+    """What decides how bags are read. Features are trees of small objects: they are hashed once."""
+
+    def __init__(self, parts: tuple[object, ...]) -> None:
+        self._parts, self._hash = parts, hash(parts)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Shape) and self._parts == other._parts)
+
+
 @dataclass(frozen=True)
 class Plan:
     """What the fold computes, as tables: `rows` are places in `Group.columns`."""
@@ -181,7 +194,7 @@ class Group:
         )
 
     @cached_property
-    def shape(self) -> str:
+    def shape(self) -> Shape:
         """What decides how bags are read: groups of one shape can be read together (features/kin.py).
 
         Groups that look up their counterparties alike may have different numbers of them.
@@ -192,7 +205,7 @@ class Group:
         plain = tuple(by_slot.pop(-1, ()))
         slots = {tuple(keys) for keys in by_slot.values()}
         looked_up: object = slots.pop() if len(slots) == 1 else tuple(map(tuple, by_slot.values()))
-        return repr((plain, looked_up, self.fields, self.keep, self.grace_ms, self.forever))
+        return Shape((plain, looked_up, self.fields, self.keep, self.grace_ms, self.forever))
 
     @cached_property
     def plan(self) -> Plan:

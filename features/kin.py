@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from features.group import Group
+from features.group import Group, Shape
 
 Ints = npt.NDArray[np.int64]
 
@@ -48,7 +48,7 @@ def alone(group: Group, bags: int) -> Kin:
 
 def alike(groups: Sequence[Group]) -> list[list[int]]:
     """The places of the groups of each shape."""
-    found: dict[str, list[int]] = {}
+    found: dict[Shape, list[int]] = {}
     for place, group in enumerate(groups):
         found.setdefault(group.shape, []).append(place)
     return list(found.values())
