@@ -9,7 +9,7 @@ see them, as long as they carry the larger number.
 Ranges may come in any order. The caller says up to which number of each shard nothing is missing any more: ranges up
 to there are folded, and what is stamped below every number that can still be asked for becomes tiles. So memory holds
 the bags and a few thousand events, however long the log is. A bag that nobody has touched for twice its group's
-lifetime is dropped, as the store drops it. The price: 7 to 10 us an order and group.
+lifetime is dropped, as the store drops it. The price: 7 to 12 us an order and group, more where ranges are short.
 """
 
 from __future__ import annotations
