@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from schemas.decisions import Anomaly, Decision, ReasonCode, decode_applied
-from schemas.topics import DEAD_LETTERS
+from schemas.topics import DEAD_LETTERS, WRITTEN_INPUTS
 from streams.data.consume import Read
 
 RATE_OVER_S = 5.0
@@ -114,8 +114,8 @@ class Board:
     def _row(self, record: Read) -> None:
         row = decode_applied(record.value or b"")
         place = (row.topic, row.partition)
-        if row.last <= self._upto.get(place, -1):  # a range that was published twice
-            return
+        if row.topic in WRITTEN_INPUTS or row.last <= self._upto.get(place, -1):
+            return  # what workers tell each other was sent by nobody; a range may be published twice
         self._upto[place] = row.last
         self.consumed[row.topic] += row.last - row.first + 1
         self.verdicts.update({verdict: len(offsets) for verdict, offsets in row.exceptions.items()})

@@ -47,8 +47,8 @@ def decision(order_id: str, action: str = "allow", at_ms: int = START_MS + 1) ->
     return Rec("fraud", encode(made), at_ms)
 
 
-def row(first: int, last: int, **exceptions: list[int]) -> Rec:
-    made = AppliedRow(1, "orders", 0, "t", first, last, "c", exceptions, [1], False, -1)
+def row(first: int, last: int, topic: str = "orders", **exceptions: list[int]) -> Rec:
+    made = AppliedRow(1, topic, 0, "t", first, last, "c", exceptions, [1], False, -1)
     return Rec("applied", encode(made))
 
 
@@ -83,6 +83,13 @@ def test_a_range_that_is_published_twice_counts_once() -> None:
     board.reads([row(0, 9, duplicate=[3]), row(0, 9, duplicate=[3]), row(10, 14)])
     assert board.consumed["orders"] == 15
     assert board.verdicts == {"duplicate": 1}
+
+
+def test_what_workers_tell_each_other_was_sent_by_nobody_and_is_not_counted() -> None:
+    board = Board()
+    board.reads([row(0, 9), row(0, 4, "outcomes", duplicate=[3])])
+    assert board.consumed.total() == 10
+    assert board.verdicts == {}
 
 
 def test_an_alert_carries_the_order_and_the_reasons_in_words() -> None:
