@@ -81,6 +81,13 @@ BENCHES = (
     Bench("fit", (PLAIN,), fit(PLAIN), ("data",), FITTED),
     Bench("fit-sharp", (SHARP,), fit(SHARP, "--sharp"), ("data",), FITTED),
     Bench(
+        "handbook-windows",
+        ("handbook-windows",),
+        lambda o: (sys.executable, "-m", "bench.handbook_windows", "--data", str(o.data)),
+        ("data",),
+        ("value.keep 16.ap_lost", "value.keep 256.ap_lost", "holds"),
+    ),
+    Bench(
         "recorded",
         RECORDED,
         lambda o: (sys.executable, "-m", "bench.recorded", "--data", str(o.data)),

@@ -66,11 +66,16 @@ def pair(one: str | None, other: str | None) -> str | None:
     return None if one is None or other is None else f"{one}\x1f{other}"
 
 
-@lru_cache(maxsize=65_536)
 def subnet(ip: str | None) -> str | None:
     """The /24 of an IPv4 address, the /48 of an IPv6 one; what is neither stands for itself."""
     if ip is None or ":" not in ip:
         return ip and (ip.rpartition(".")[0] or ip)
+    return _site(ip)
+
+
+@lru_cache(maxsize=4_096)
+def _site(ip: str) -> str:
+    """An IPv6 address can be written in many ways, and reading one takes 5 us."""
     try:
         return IPv6Address(ip).exploded[:14]
     except AddressValueError:

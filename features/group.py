@@ -74,6 +74,9 @@ class Shape:
         return self is other or (isinstance(other, Shape) and self._parts == other._parts)
 
 
+_SHAPES: dict[Shape, Shape] = {}  # each once, so that most comparisons end at the identity
+
+
 @dataclass(frozen=True)
 class Plan:
     """What the fold computes, as tables: `rows` are places in `Group.columns`."""
@@ -205,7 +208,8 @@ class Group:
         plain = tuple(by_slot.pop(-1, ()))
         slots = {tuple(keys) for keys in by_slot.values()}
         looked_up: object = slots.pop() if len(slots) == 1 else tuple(map(tuple, by_slot.values()))
-        return Shape((plain, looked_up, self.fields, self.keep, self.grace_ms, self.forever))
+        found = Shape((plain, looked_up, self.fields, self.keep, self.grace_ms, self.forever))
+        return _SHAPES.setdefault(found, found)
 
     @cached_property
     def plan(self) -> Plan:

@@ -61,6 +61,8 @@ def _folded(group: Group, own: Own, which: Ints) -> bytes:
     """The events of one entity as parts of tiles, but for the newest that the group keeps one by one."""
     which = which[np.argsort(own.at[which], kind="stable")]
     late = own.at[which] > floor_of(own.at[which], group.keep)
+    if late.all():
+        return _plain(group, own, which)
     return _tiled(group, _only(own, which[~late])) + _plain(group, own, which[late])
 
 

@@ -158,11 +158,17 @@ def own_features(transactions: Transactions) -> Floats:
     return np.column_stack(columns).astype(np.float64)
 
 
-def _within(owner: Ints, at_s: Ints, values: list[npt.NDArray[np.generic]], days: int) -> list[Floats]:
+def count_within(owner: Ints, at_s: Ints, days: float) -> Floats:
+    """(n,) how many rows each owner has in the `days` up to and including each row."""
+    (count,) = _within(owner, at_s, [np.ones(len(owner))], days)
+    return count
+
+
+def _within(owner: Ints, at_s: Ints, values: list[npt.NDArray[np.generic]], days: float) -> list[Floats]:
     """Sums of each owner's values in the `days` up to and including each row; rows are by time, ties by place."""
     order = np.lexsort((at_s, owner))
     key = owner[order] * (1 << 32) + at_s[order]
-    start = np.searchsorted(key, key - days * DAY_S, side="right")
+    start = np.searchsorted(key, key - round(days * DAY_S), side="right")
     start = np.maximum(start, np.searchsorted(key, owner[order] * (1 << 32), side="left"))
     sums = []
     for value in values:
