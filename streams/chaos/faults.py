@@ -27,6 +27,7 @@ BROKER_STOP_S, STORE_STOP_S = 10.0, 5.0
 SESSIONS_STOPPED = 3
 SUPERVISE_S = 0.2
 MOST_EXITS = 20
+BEGIN_EVENTS, BEGIN_S = 200, 0.3
 OUTPUT = "fraud"
 MIDST = 0.4  # share of a burst's decisions after which the latest kill comes
 
@@ -214,6 +215,7 @@ class Faults:
 
     async def _roll_back(self) -> Happened:
         """Copies the store's files, goes on for so many orders, kills the store and starts it from the copy."""
+        await self._begin_all()
         copy, before = await self.site.store_copied(), await self.watch.begun("orders")
         await self.feed.burst(int(self.plan.rollback_orders * EVENTS_PER_ORDER * 1.1))
 
@@ -222,6 +224,12 @@ class Faults:
 
         await until(f"{self.plan.rollback_orders} orders are taken after the copy", far_enough, 300.0)
         return await self._at_all(Kind.STORE_ROLLBACK, lambda: self.site.store_rolled_back(copy))
+
+    async def _begin_all(self) -> None:
+        """Feeds until every partition has been begun: a store that lost the beginning of one asks for a rebuild."""
+        while len(await self.watch.homes()) < len(self.watch.partitions) and not self.feed.exhausted:
+            await self.feed.burst(BEGIN_EVENTS)
+            await asyncio.sleep(BEGIN_S)
 
 
 def _now_ms() -> int:
