@@ -23,7 +23,8 @@ from streams.stores.valkey import ValkeyStore
 from streams.transport.log import LogReader
 
 DIFFERENCES = 5  # that are named
-USER = "user_"  # columns that depend on one partition of one topic alone
+USER = "user_"  # columns that depend on one partition of one topic alone,
+OF_LABELS = ("_risk_", "_fraud")  # but for these: labels and outcomes come out of any partition
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ class Vectors:
 
 async def user_vectors(reader: LogReader, definitions: Definitions, partitions: int) -> Vectors:
     """Reads `decisions` whole; what was made again after a loss does not count."""
-    columns = [place for place, name in enumerate(definitions.vector.names) if name.startswith(USER)]
+    columns = [place for place, name in enumerate(definitions.vector.names) if _of_one_partition(name)]
     decode = msgspec.json.Decoder(_Vector).decode
     found: dict[str, int] = {}
     odd: list[str] = []
@@ -143,6 +144,10 @@ async def user_vectors(reader: LogReader, definitions: Definitions, partitions: 
             if not one.recovered and found.setdefault(one.decision_id, said) != said:
                 odd.append(one.order_id)
     return Vectors(found, odd)
+
+
+def _of_one_partition(column: str) -> bool:
+    return column.startswith(USER) and not any(word in column for word in OF_LABELS)
 
 
 async def unlike(reader: LogReader, definitions: Definitions, partitions: int, dirty: Vectors) -> list[str]:
