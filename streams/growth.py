@@ -23,12 +23,12 @@ from features.group import Group
 from streams.protocol.ports import Tp
 
 LARGE_BYTES = 10_000  # a bag that would pass this at the present size of ranges makes them shorter; the limit is 16 KB
-NOTABLE_BYTES = 3_000  # bags of this size are looked at after every range
+NOTABLE_BYTES = 3_000  # bags that are raw by so much are looked at after every range
 ENTRY_BYTES = 40
 FIRST_RANGE = 250
 ROUNDS = 3  # of all partitions, between changes of the size; the first still shows the size before
 LEAST_RANGE = 25
-EVERY = 4  # ranges between compactions while bags are small: a call costs 250-300 us whatever it does
+EVERY = 500  # records between compactions while little in any bag is raw: a call costs 250-300 us whatever it does
 QUIET_US = 3_000_000  # a partition without a range for so long has closed its last one
 REMEMBERED = 16  # ranges of each partition
 
@@ -66,7 +66,7 @@ class Stamps:
 
 
 class Size(NamedTuple):
-    """Of a bag, and of what in it cannot be folded yet or has not been: that part grows with the size of ranges."""
+    """Of the largest bag, and of what in any bag cannot be folded yet or has not been: that grows with the ranges."""
 
     bag_bytes: int
     raw_bytes: int
@@ -76,10 +76,16 @@ NOTHING = Size(0, 0)
 
 
 def largest_of(group: Group, bags: Sequence[bytes | None]) -> Size:
-    """The size of the largest bag."""
-    bag = max((bag for bag in bags if bag is not None), key=len, default=b"")
-    raw = ENTRY_BYTES * len(stamps_of(group, bag)) if len(bag) > NOTABLE_BYTES else len(bag)
-    return Size(len(bag), raw)
+    """The sizes of the largest, and of the largest part that is raw."""
+    sizes = [len(bag) for bag in bags if bag is not None]
+    large = [bag for bag in bags if bag is not None and len(bag) > NOTABLE_BYTES]
+    raw = max((ENTRY_BYTES * len(stamps_of(group, bag)) for bag in large), default=0)
+    return Size(max(sizes, default=0), max(raw, max((size for size in sizes if size <= NOTABLE_BYTES), default=0)))
+
+
+def larger(one: Size, other: Size) -> Size:
+    """The larger of each."""
+    return Size(max(one.bag_bytes, other.bag_bytes), max(one.raw_bytes, other.raw_bytes))
 
 
 class Appetite:
@@ -120,20 +126,23 @@ class Growth:
 
     def __init__(self, tp: Tp, appetite: Appetite, stamps: Stamps) -> None:
         self._tp, self._appetite, self._stamps = tp, appetite, stamps
-        self._ranges = 0
+        self._records = 0  # since bags were looked at
         self._before: Sequence[int] = ()  # numbers of the range before
         self._now: Sequence[int] = ()
 
-    def taken(self, numbers: Sequence[int], largest: Size) -> None:
-        """A range was taken under these numbers, and its largest bag was of this size."""
+    def taken(self, numbers: Sequence[int], largest: Size, records: int) -> None:
+        """A range of so many records was taken under these numbers, and its largest bag was of this size."""
         self._before, self._now = self._now, numbers
         self._stamps.took(self._tp, numbers)
-        self._ranges += 1
+        self._records += records
         self._appetite.fed(largest, self._stamps.partitions(self._tp.topic))
 
     def due(self, largest: Size) -> bool:
         """Whether to look for bags to fold now."""
-        return bool(self._before) and (largest.bag_bytes > NOTABLE_BYTES or self._ranges % EVERY == 0)
+        due = bool(self._before) and (largest.raw_bytes > NOTABLE_BYTES or self._records >= EVERY)
+        if due:
+            self._records = 0
+        return due
 
     def known(self, shard: int) -> Known:
         """What this worker knows of a shard's stamps."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, reduce
 from time import perf_counter
 
 import numpy as np
@@ -33,7 +33,7 @@ from features.payload import payloads
 from schemas.decode import Decoded
 from schemas.ids import hashes64, payload_hashes
 from streams.configuration import Configuration, Configurations
-from streams.growth import NOTHING, Growth, Known, largest_of
+from streams.growth import NOTHING, Growth, Known, larger, largest_of
 from streams.outputs import RangeOutputs, Writer
 from streams.protocol.ports import Batch, Exceptions, Facts, Open, ShardBags, ShardCall, Swap, Tp
 from streams.stores.keys import Part, Spread, bag_key, spread
@@ -238,10 +238,9 @@ class RangeWork:
         groups = len(plan.touched)
         found = plan.spread.gather([shard.bags for shard in bags])[:groups]
         owners = plan.spread.owners()[:groups]
-        largest = max(
-            (largest_of(t.group, blobs) for t, blobs in zip(plan.touched, found, strict=True)), default=NOTHING
-        )
-        growth.taken([shard.number for shard in bags], largest)
+        sizes = [largest_of(t.group, blobs) for t, blobs in zip(plan.touched, found, strict=True)]
+        largest = reduce(larger, sizes, NOTHING)
+        growth.taken([shard.number for shard in bags], largest, len(prepared.values))
         swaps: list[Swap] = []
         if growth.due(largest):
             known = cache(growth.known)

@@ -50,7 +50,6 @@ class Services:
         argv += ["--slot", str(slot), "--metrics-port", str(metrics_port)]
         return self.children.start(f"worker-{slot}", argv, self.environment(), cwd=Path.cwd())
 
-
     def start_archive(self) -> Child:
         """The archive of the settings, as `headrace archive` in the caller's own directory."""
         argv = [sys.executable, "-P", "-m", "streams.cli", "archive"]

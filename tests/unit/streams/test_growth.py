@@ -7,6 +7,7 @@ from features.bag import stamps_of
 from features.entry import ENTRY_BYTES
 from features.shop import MERCHANT
 from streams.growth import (
+    EVERY,
     FIRST_RANGE,
     LARGE_BYTES,
     LEAST_RANGE,
@@ -34,7 +35,7 @@ def grown(stamps: Stamps, *numbers: int) -> Growth:
     """A partition of one shard whose ranges had these numbers."""
     growth = Growth(OURS, Appetite(2_000), stamps)
     for number in numbers:
-        growth.taken([number], Size(0, 0))
+        growth.taken([number], Size(0, 0), 1)
     return growth
 
 
@@ -82,10 +83,15 @@ def test_small_bags_are_looked_at_now_and_then_and_large_ones_always() -> None:
     growth = grown(Stamps(), NOW, NOW + 1)
     due = []
     for _ in range(8):
-        growth.taken([NOW], Size(0, 0))
+        growth.taken([NOW], Size(0, 0), EVERY // 4)
         due.append(growth.due(Size(0, 0)))
     assert sum(due) == 2
-    assert growth.due(Size(NOTABLE_BYTES + 1, 0))
+    assert growth.due(Size(NOTABLE_BYTES + 1, NOTABLE_BYTES + 1))
+
+
+def test_a_large_bag_with_little_that_is_raw_is_small_in_this_respect() -> None:
+    growth = grown(Stamps(), NOW, NOW + 1)
+    assert not growth.due(Size(LARGE_BYTES, 400))
 
 
 def test_the_largest_bag_of_a_range_is_the_largest_and_says_how_much_of_it_is_raw() -> None:
