@@ -19,11 +19,11 @@ import numpy as np
 
 from features.definitions import Definitions
 from features.replay import AT_ONCE, Range, Rebuilt, Replay
-from features.window import DAY_MS
 from streams.parity.oracle import Oracle, Sample
 from streams.parity.pairs import Logged, Pairs, Terms, Why
 from streams.parity.tally import Tally
 from streams.past.feed import Feed, Told
+from streams.past.reach import reach_ms
 from streams.past.reading import Line, Partition, Past, Record
 
 DECISIONS = "decisions"
@@ -110,9 +110,9 @@ class Check:
         self._past, self._definitions, self._oracle = past, definitions, oracle
         self._lifetimes_ms = lifetimes_ms
         self._names = definitions.vector.names
-        reach_ms = _reach_ms(definitions, future_ms)
-        self._feed = Feed(past, definitions, 0 if reach_ms is None else max(0, asked.from_ms - reach_ms))
-        terms = Terms(definitions.vector.hash, asked.from_ms, asked.to_ms, reach_ms)
+        back_ms = reach_ms(definitions, future_ms)
+        self._feed = Feed(past, definitions, 0 if back_ms is None else max(0, asked.from_ms - back_ms))
+        terms = Terms(definitions.vector.hash, asked.from_ms, asked.to_ms, back_ms)
         self._pairs = Pairs(Tally(self._names), terms, lambda: self._feed.lost_ms)
         self._sample = Sample(asked.sample)
         if oracle is not None:
@@ -188,14 +188,6 @@ class Check:
             rebuilt = np.array([[said.get(name, np.nan) for name in self._names]])
             tally.compare([(one.order_id, one.decision_id, one.at_ms)], np.array([one.vector]), rebuilt)
         return tally
-
-
-def _reach_ms(definitions: Definitions, future_ms: int) -> int | None:
-    """How far back the windows of a vector go; a day more than they say, since they begin at the edge of a tile."""
-    groups = definitions.vector.groups
-    if any(group.forever for group in groups):
-        return None
-    return max(group.longest_ms for group in groups) + DAY_MS + future_ms
 
 
 class _Log:
