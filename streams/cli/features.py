@@ -1,4 +1,4 @@
-"""`headrace features ls|docs|show`: what the features are, and what they say of somebody."""
+"""`headrace features ls|docs|show`: what the features are, and what they say of somebody; `build` is in sets.py."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import click
 
 from streams.cli import CouldNotRun
 from streams.cli.replay import Moment
+from streams.cli.sets import build
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +27,10 @@ WIDE = 160  # columns in a pipe: no cell is cut off
 
 @click.group("features")
 def command() -> None:
-    """Features: list them, show an entity's, write their page."""
+    """Features: list them, show an entity's, write their page; make training sets of them."""
+
+
+command.add_command(build)
 
 
 @command.command("ls")
