@@ -123,6 +123,13 @@ BENCHES = (
     Bench("soak", ("soak",), soak(), ("java",), FLAT),
     Bench("soak-embedded", ("soak-embedded",), soak("--embedded"), (), FLAT),
     Bench(
+        "budget",
+        ("budget",),
+        module("budget"),
+        (),
+        ("value.worst_off", "value.total_off", "value.keys", "value.used_mb", "value.predicted_mb"),
+    ),
+    Bench(
         "archive",
         ("archive",),
         module("archive"),

@@ -26,6 +26,7 @@ from features.bag import BadBagError
 from features.definitions import Definitions
 from models.rules import RulesError
 from schemas.settings import Settings, unknown_variables
+from streams.budget import check_bounds
 from streams.configuration import BadConfigurationError, Configuration, Configurations, from_files
 from streams.growth import Appetite, Growth, Stamps
 from streams.logs import configure
@@ -180,6 +181,7 @@ async def _unless(stopping: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | 
 async def _make(settings: Settings, slot: int | None, stack: AsyncExitStack) -> tuple[App, PartitionTasks, list[Watch]]:
     """Everything a worker is made of, checked; what must be closed again is on the stack."""
     definitions = planted(definitions_of(settings), os.environ.get(PLANT, ""))
+    check_bounds(definitions)
     metrics = Metrics(process_registry())
     own = _configuration(settings, definitions, metrics)
     link = Link.of(settings.kafka)

@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "consume": ("consume", "Read a topic: pretty on a terminal, NDJSON in a pipe."),
     "replay": ("replay", "Send a recorded data set, or a file, at its own pace or faster."),
     "dlq": ("dlq", "Dead letters: list them, show one, send them again."),
-    "features": ("features", "Features: list them, show an entity's, write their page."),
+    "features": ("features", "Features: list them, show an entity's, write their page, predict what they take."),
     "state": ("state", "The state in Redis: dump, rebase, rebuild."),
     "archive": ("archive", "Keep history as Parquet files; list, compact, expire them."),
     "audit": ("audit", "Does everything add up? What was consumed, and what became of it."),

@@ -1,9 +1,8 @@
-"""`headrace features ls|docs|show`: what the features are, and what they say of somebody; `build` is in sets.py."""
+"""`headrace features ls|docs|show`: what the features are, and what they say of somebody; the rest stands beside."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -11,25 +10,26 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from streams.cli import CouldNotRun
+from streams.cli.budget import budget
 from streams.cli.replay import Moment
 from streams.cli.sets import build
+from streams.cli.table import print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from features.definitions import Definitions
     from features.group import Group
     from features.reading import Reading
     from schemas.settings import Settings
 
-WIDE = 160  # columns in a pipe: no cell is cut off
-
 
 @click.group("features")
 def command() -> None:
-    """Features: list them, show an entity's, write their page; make training sets of them."""
+    """Features: list them, show an entity's, write their page, predict what they take; make training sets of them."""
 
 
+command.add_command(budget)
 command.add_command(build)
 
 
@@ -46,7 +46,7 @@ def ls(as_json: bool) -> int:
         for one in told:
             click.echo(orjson.dumps(one).decode())
     else:
-        _print_table(
+        print_table(
             [
                 {name: "yes" if cell is True else "no" if cell is False else cell for name, cell in one.items()}
                 for one in told
@@ -154,7 +154,7 @@ def _print_reading(settings: Settings, definitions: Definitions, group: Group, r
         f"{reading.others} counterparties"
     )
     click.echo()
-    _print_table(
+    print_table(
         [
             {"column": name, "value": _worth(value, feature, settings), "what": words[name]}
             for (name, value), feature in zip(reading.values.items(), group.features, strict=True)
@@ -192,15 +192,3 @@ def _ago(ms: int) -> str:
         return f"{_ago(-ms)} later"
     size, unit = next((u for u in UNITS if ms >= u[0]), (1, "ms"))
     return f"{ms / size:.1f} {unit} ago".replace(".0 ", " ")
-
-
-def _print_table(rows: Sequence[Mapping[str, object]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in rows[0]:
-        table.add_column(name, justify="right" if name == "value" else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(str(cell) for cell in row.values()))
-    Console(width=None if sys.stdout.isatty() else WIDE).print(table)

@@ -10,6 +10,19 @@ import pytest
 from tests.support.events import order, orders
 from tests.support.worker import Stream, delete_topics, make_topic, until
 
+WIDE = """
+from dataclasses import replace
+from features.shop import shop_definitions
+
+def wide(groups):
+    return tuple(replace(group, exact=1024) if group.name == "card" else group for group in groups)
+
+shop = shop_definitions()
+flows = tuple(replace(flow, groups=wide(flow.groups)) for flow in shop.flows)
+definitions = replace(shop, flows=flows, vector=replace(shop.vector, groups=wide(shop.vector.groups)))
+"""
+"""The shop, with a card's counterparties counted exactly up to a thousand."""
+
 
 async def test_what_makes_a_start_useless_is_told_with_its_remedy(embedded_stream: Stream, tmp_path: Path) -> None:
     """All at once: each ends by itself before it joins the group."""
@@ -17,6 +30,8 @@ async def test_what_makes_a_start_useless_is_told_with_its_remedy(embedded_strea
     broken = tmp_path / "broken.toml"
     broken.write_text('[[rule]]\nname = "x"\ncode = "X"\ntext = "x"\nwhen = "card_cuont_10m > 1"\naction = "review"\n')
     await delete_topics(stream, ["cart.dlq"])
+    wide = tmp_path / "wide.py"
+    wide.write_text(WIDE)
     worker = stream.worker()
     assert await worker.ended() == 2
     assert "topics cart.dlq are not there: run `headrace topics create`" in worker.said
@@ -25,6 +40,7 @@ async def test_what_makes_a_start_useless_is_told_with_its_remedy(embedded_strea
         "exactly-once on the embedded broker": stream.worker(DELIVERY="exactly-once"),
         "near: card_count_10m": stream.worker(RULES=str(broken)),
         "HEADRACE_SHARDS": stream.worker(SHARDS="0"),
+        "group 'card': a bag may come to": stream.worker(FEATURES=str(wide)),
     }
     for message, one in refused.items():
         assert await one.ended() == 2, one.said
