@@ -59,6 +59,12 @@ class Rows(NamedTuple):
     sums: Ints  # (len(group.sums), m)
     peaks: Ints  # (len(group.peaks), m)
 
+    def only(self, which: npt.NDArray[np.bool_]) -> Rows:
+        """Some of them."""
+        if which.all():
+            return self
+        return Rows(self.owner[which], self.at[which], self.sums[:, which], self.peaks[:, which])
+
 
 class Items(NamedTuple):
     """Counterparties with a time at which they were seen, (k,) each; one may occur several times."""
@@ -315,6 +321,12 @@ def join_items(*items: Items) -> Items:
         np.concatenate([i.hash for i in items]),
         np.concatenate([i.at for i in items]),
     )
+
+
+def counts_for(rows: Rows) -> npt.NDArray[np.bool_]:
+    """(m,) which rows count for anything: an entry of a kind that no feature asks for does not."""
+    some: npt.NDArray[np.bool_] = (rows.sums != 0).any(axis=0) | (rows.peaks != ABSENT).any(axis=0)
+    return some
 
 
 def merge_runs(rows: Rows, order: Ints, first: Ints) -> tuple[Ints, Ints]:

@@ -32,6 +32,7 @@ from features.bag import (
     Numbers,
     Raw,
     Rows,
+    counts_for,
     join_items,
     lift,
     merge_runs,
@@ -117,10 +118,12 @@ def older(group: Group, past: Lifted) -> Older:
         return Older(
             past.rows, past.items, past.newest, past.floor, past.raw.only(np.zeros(len(past.raw.at), np.bool_))
         )
-    floor = floors(group.keep, past.rows.owner, past.rows.at, len(past.newest), past.floor)
+    events = past.rows.sums[group.sums.index(group.event)] > 0
+    floor = floors(group.keep, past.rows.owner[events], past.rows.at[events], len(past.newest), past.floor)
     gone = _starts(group, past.newest)
     raw = past.raw
     stays = (raw.part == PART_EVENT) & (raw.at > floor[raw.owner]) & (raw.at >= gone[raw.owner])
+    stays &= counts_for(past.rows)[len(past.rows.at) - len(raw.at) :]
     tiles, named = len(past.rows.at) - len(raw.at), past.items
     folds = np.concatenate((np.ones(tiles, np.bool_), ~stays))
     rows = Rows(*(values[..., folds] for values in (past.rows.owner, past.rows.at, past.rows.sums, past.rows.peaks)))
@@ -152,8 +155,10 @@ def canonical_each(group: Group, bags: Sequence[bytes]) -> list[dict[str, Any]]:
     found = [_meaning(group, newest) for newest in past.newest.tolist()]
     names = ("level", "first", *(field.name for field in group.fields))
     fields = np.concatenate((tiles.level[None], tiles.first[None], tiles.sums, tiles.peaks)).T.tolist()
-    for owner, row in zip(tiles.owner.tolist(), fields, strict=True):
-        found[owner]["tiles"].append(dict(zip(names, row, strict=True)))
+    told = counts_for(Rows(tiles.owner, tiles.first, tiles.sums, tiles.peaks))
+    for owner, row, some in zip(tiles.owner.tolist(), fields, told.tolist(), strict=True):
+        if some:
+            found[owner]["tiles"].append(dict(zip(names, row, strict=True)))
     _tell_kept(group, old.raw, found)
     for bins, hashed, tick in zip(others.bins.tolist(), others.hash.tolist(), others.tick.tolist(), strict=True):
         owner, slot = divmod(bins, len(group.others))
@@ -167,12 +172,18 @@ def _meaning(group: Group, newest: int) -> dict[str, Any]:
 
 
 def _tell_kept(group: Group, raw: Raw, found: list[dict[str, Any]]) -> None:
-    """Adds the events that stay one by one, by time and then by what they count for."""
+    """Adds what stays one by one, by time: what each moment counts for, left out where that is nothing."""
     rows = raw.rows(group)
+    key = keyed(rows.owner, rows.at)
+    order = np.argsort(key, kind="stable")
+    first = np.flatnonzero(heads(key[order]))
+    sums, peaks = merge_runs(rows, order, first)
     names = ("at", *(field.name for field in group.fields))
-    fields = np.concatenate((rows.at[None], rows.sums, rows.peaks)).T.tolist()
-    for owner, row in sorted(zip(raw.owner.tolist(), fields, strict=True)):
-        found[owner]["events"].append(dict(zip(names, row, strict=True)))
+    fields = np.concatenate((rows.at[order][first][None], sums, peaks)).T.tolist()
+    told = counts_for(Rows(rows.owner, rows.at, sums, peaks))
+    for owner, row, some in zip(rows.owner[order][first].tolist(), fields, told.tolist(), strict=True):
+        if some:
+            found[owner]["events"].append(dict(zip(names, row, strict=True)))
 
 
 def merge_tiles(group: Group, rows: Rows, newest: Ints) -> Tiles:

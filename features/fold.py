@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features import distinct, recent, seen
-from features.bag import Lifted, Numbers, Rows, lift
+from features.bag import Lifted, Numbers, Rows, counts_for, lift
 from features.columns import Floats2d
 from features.entry import Own, side_by_side
 from features.feature import ABSENT
@@ -126,14 +126,14 @@ class _Sight(NamedTuple):
     events: seen.Events
     pairs: seen.Pairs
     view: Ints  # (e,)
-    first: Ints  # (e,) where the view's rows begin
-    stop: Ints  # (e,) where they end
+    stop: Ints  # (e,) where the view's rows end
     key: Ints  # (m + 1,) view and time, then a sentinel
     totals: Ints  # (sums, m + 1) running sums of the rows
     ends: Ints  # (sums, e) the view's total with all that is near
     peaks: Ints  # (peaks, m + 1) of the rows; the last is a sentinel
     near: Rows  # (p,) the seen events of the pairs; the owner is who sees
     near_peaks: Ints  # (peaks, e) of all that is near
+    far: recent.Far | None  # the rows that are events of their own
     floor: Ints | None  # (e,) what is later is kept one by one; None where nothing is
 
     def cut(self, window: Window) -> Ints:
@@ -152,6 +152,8 @@ class _Sight(NamedTuple):
 
 def _sight(group: Group, past: Lifted, events: seen.Events, views: seen.Views, pairs: seen.Pairs) -> _Sight:
     rows = seen.rows_seen(past.rows, events, views)
+    if group.keep:
+        rows = rows.only(counts_for(rows))
     key = keyed(rows.owner, rows.at)
     order = key.argsort(kind="stable")  # a merge sort: bags are mostly in order already
     totals = np.zeros((len(rows.sums), len(order) + 1), np.int64)
@@ -160,16 +162,25 @@ def _sight(group: Group, past: Lifted, events: seen.Events, views: seen.Views, p
     peaks[:, :-1] = rows.peaks.take(order, axis=1)
     near = seen.rows_near(events, pairs)
     ends = run_ends(rows.owner, len(views.owner))
-    stop, first = ends[views.of], np.append(0, ends)[views.of]
+    stop = ends[views.of]
     total = totals.take(stop, axis=1) + _merge(np.add, pairs, near.sums)
     ordered = np.full(len(order) + 1, ENDLESS)
     ordered[:-1] = key[order]
     near_peaks = _merge(np.maximum, pairs, near.peaks)
-    floor = None
+    floor = far = None
     if group.keep:
+        far = _events(group, rows, order, ordered, views)
+        mine = near.sums[group.sums.index(group.event)] > 0
         least = past.floor[views.owner][views.of]
-        floor = recent.floors_seen(group.keep, ordered, first, stop, least, near, pairs)
-    return _Sight(events, pairs, views.of, first, stop, ordered, totals, total, peaks, near, near_peaks, floor)
+        floor = recent.floors_seen(group.keep, far, least, near.owner[mine], near.at[mine])
+    return _Sight(events, pairs, views.of, stop, ordered, totals, total, peaks, near, near_peaks, far, floor)
+
+
+def _events(group: Group, rows: Rows, order: Ints, key: Ints, views: seen.Views) -> recent.Far:
+    """Those of the sorted rows that are events of their own."""
+    where = (rows.sums[group.sums.index(group.event)].take(order) > 0).nonzero()[0]
+    ends = run_ends(rows.owner.take(order.take(where)), len(views.owner))
+    return recent.Far(key.take(np.append(where, -1)), where, np.append(0, ends)[views.of], ends[views.of])
 
 
 def _merge(rule: np.ufunc, pairs: seen.Pairs, near: Ints) -> Ints:
@@ -287,14 +298,15 @@ def _recent(group: Group, sight: _Sight, columns: Floats2d) -> None:
 
 def _kept(keep: int, sight: _Sight, cut: Ints, one: int, place: int) -> Floats2d:
     """(e, k) the places of the events kept one by one since `cut` that count, without the event itself; else inf."""
+    assert sight.far is not None
     assert sight.floor is not None
-    since = np.maximum(cut, sight.floor + 1)
-    where = sight.stop[:, None] - np.arange(1, keep + 1)
-    seen_far = where >= sight.start(since)[:, None]
-    where *= seen_far
-    counts = sight.totals[one].take(where + seen_far) - sight.totals[one].take(where)
-    places = sight.totals[place].take(where + seen_far) - sight.totals[place].take(where)
-    far = np.where(counts == 1, places, np.inf)
+    events, since = sight.far, np.maximum(cut, sight.floor + 1)
+    nth = events.stop[:, None] - np.arange(1, keep + 1)
+    there = nth >= np.maximum(events.key.searchsorted(keyed(sight.view, since)), events.first)[:, None]
+    where = events.where.take(nth * there) if len(events.where) else np.zeros_like(nth)
+    counts = sight.totals[one].take(where + there) - sight.totals[one].take(where)
+    places = sight.totals[place].take(where + there) - sight.totals[place].take(where)
+    far = np.where(there & (counts == 1), places, np.inf)
     if sight.pairs.alone:
         return far
     near, pairs = sight.near, sight.pairs

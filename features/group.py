@@ -147,6 +147,8 @@ class Group:
     def fields(self) -> tuple[Field, ...]:
         """What a tile holds: those that add up, then those of which the largest counts."""
         found = dict.fromkeys(field for feature in self.features for field in _fields(feature))
+        if self.keep:
+            found[self.event] = None
         return tuple(sorted(found, key=lambda field: field.merge != "sum"))
 
     @cached_property
@@ -157,6 +159,20 @@ class Group:
     def peaks(self) -> tuple[Field, ...]:
         """Merged by maximum; a minimum is the maximum of its negative."""
         return tuple(field for field in self.fields if field.merge != "sum")
+
+    @cached_property
+    def event(self) -> Field:
+        """What makes an entry an event of its own: of a kind that some feature counts.
+
+        An entry that only says what became of another, such as an outcome, is none: it takes nobody's place among those
+        that are kept one by one. How often something was taken back depends on more than the events.
+        """
+        kinds = 0
+        for feature in self.features:
+            tells_more = isinstance(feature.read, read.Known | read.SinceKnown) or feature.read.other is not None
+            if feature.read.windowed and not tells_more:
+                kinds |= feature.of
+        return Field(ONE, kinds or ANY_KIND)
 
     @cached_property
     def tile_words(self) -> int:

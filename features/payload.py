@@ -26,6 +26,7 @@ from features.bag import (
 from features.columns import HASH_BITS
 from features.compact import merge_tiles
 from features.entry import ENTRY_BYTES, Own, pack
+from features.feature import ANY_KIND
 from features.group import Group
 from features.recent import floor_of
 from features.segments import VALUE_BITS, heads, keyed
@@ -60,7 +61,9 @@ def _plain(group: Group, own: Own, which: Ints) -> bytes:
 def _folded(group: Group, own: Own, which: Ints) -> bytes:
     """The events of one entity as parts of tiles, but for the newest that the group keeps one by one."""
     which = which[np.argsort(own.at[which], kind="stable")]
-    late = own.at[which] > floor_of(own.at[which], group.keep)
+    kinds = group.event.kinds
+    events = which if kinds == ANY_KIND else which[(own.flags[which] & kinds) != 0]
+    late = own.at[which] > floor_of(own.at[events], group.keep)
     if late.all():
         return _plain(group, own, which)
     return _tiled(group, _only(own, which[~late])) + _plain(group, own, which[late])

@@ -1,8 +1,9 @@
 """Recent: the newest few events of an entity, kept one by one so that windows are exact among them.
 
-Of all that is known of an entity the *floor* is the time of its (keep + 1)-th newest event. What is later, at most
-`keep` events, is never folded into tiles; what is not may be. More events only raise the floor, so whoever folded a bag
-early has kept all that may still be asked for, and every answer is a function of the events alone:
+Of all that is known of an entity the *floor* is the time of its (keep + 1)-th newest event (`Group.event`). What is
+later, at most `keep` events and what became of them, is never folded into tiles; what is not may be. More events only
+raise the floor, so whoever folded a bag early has kept all that may still be asked for, and every answer is a function
+of the events alone:
 
     later than the floor        in a window iff  at > end - reach                   exactly
     all others                  in a window iff  their tile is (features/window.py)
@@ -14,11 +15,11 @@ The price: 40 bytes an event kept, and a search for the floor.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
-from features.bag import Rows
-from features.seen import Pairs
 from features.segments import VALUE_MASK, keyed
 
 Ints = npt.NDArray[np.int64]
@@ -46,23 +47,29 @@ def floors(keep: int, owner: Ints, at: Ints, owners: int, least: Ints) -> Ints:
     return found
 
 
-def floors_seen(keep: int, key: Ints, first: Ints, stop: Ints, least: Ints, near: Rows, pairs: Pairs) -> Ints:
-    """(e,) the floor of what each event sees: its view's rows `key[first:stop]`, and its own block up to itself."""
+class Far(NamedTuple):
+    """Events of views, by view and time, (m + 1,) with a sentinel; `where` they are among all rows."""
 
-    def far(nth: int) -> Ints:
-        """(e,) time of the view's n-th newest row, from 1."""
-        place = stop - nth
-        return np.where(place >= first, key[np.maximum(place, 0)] & VALUE_MASK, NONE)
+    key: Ints
+    where: Ints
+    first: Ints  # (e,) of each event's view
+    stop: Ints
 
-    if pairs.alone:
-        return np.maximum(np.maximum(np.minimum(far(keep), near.at), far(keep + 1)), least)
-    ordered = np.sort(keyed(near.owner, near.at)) & VALUE_MASK
-    counts = np.diff(np.append(pairs.start, len(ordered)))
-    end = pairs.start + counts
-    found = np.maximum(far(keep + 1), least)
+    def newest(self, nth: int) -> Ints:
+        """(e,) time of the view's n-th newest event, from 1; NONE where there are fewer."""
+        place = self.stop - nth
+        return np.where(place >= self.first, self.key[np.maximum(place, 0)] & VALUE_MASK, NONE)
+
+
+def floors_seen(keep: int, far: Far, least: Ints, owner: Ints, at: Ints) -> Ints:
+    """(e,) the floor of what each event sees: its view, and the events of its own block, (p,) by who sees them."""
+    ordered = np.append(np.sort(keyed(owner, at)) & VALUE_MASK, NONE)
+    counts = np.bincount(owner, minlength=len(least))
+    end = counts.cumsum()
+    found = np.maximum(far.newest(keep + 1), least)
     for nth in range(1, min(keep + 1, int(counts.max(initial=0))) + 1):
-        mine = np.where(nth <= counts, ordered[np.maximum(end - nth, 0)], NONE)
-        found = np.maximum(found, np.minimum(mine, far(keep + 1 - nth)) if nth <= keep else mine)
+        mine = np.where(nth <= counts, ordered[end - nth], NONE)
+        found = np.maximum(found, np.minimum(mine, far.newest(keep + 1 - nth)) if nth <= keep else mine)
     return found
 
 

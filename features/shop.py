@@ -124,7 +124,7 @@ PRODUCT = Group(
     (*each((WINDOW_1H, WINDOW_24H), Count(), of=ORDERED), *RISKS),
     many=True,
 )
-# What has all the orders is sent as tiles, and of each partition's last range they stay in the bag: coarse ones, so few.
+# What has all orders is sent as tiles, and of each partition's last range they stay in the bag: coarse ones, so few.
 COARSE_10M, COARSE_1H = Window("10m", 2 * MINUTE_MS, 5), Window("1h", 10 * MINUTE_MS, 6)
 COARSE_24H, COARSE_7D = Window("24h", 2 * HOUR_MS, 12), Window("7d", 12 * HOUR_MS, 14)
 CATEGORY = Group(

@@ -52,6 +52,7 @@ class Spec:
     grace: int
     longest: tuple[int, int]
     keep: int = 0
+    event: int = 255  # the kinds that are events of their own, and not what became of others
 
 
 @dataclass
@@ -111,7 +112,7 @@ def sight(spec: Spec, before: list[Happening], event: Happening) -> Sight:
     events = [*before, event]
     floor = 1 << 62  # nothing is kept: all by tiles
     if spec.keep:
-        times = sorted((e.at for e in events), reverse=True)
+        times = sorted((e.at for e in events if spec.event == 255 or e.flags & spec.event), reverse=True)
         floor = times[spec.keep] if len(times) > spec.keep else -1
     return Sight(events, max(event.at, newest - spec.grace), floor)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -270,6 +271,73 @@ def test_a_tile_of_a_single_field_can_be_sent_as_well() -> None:
     assert len(shelf.bags["x"]) < 80 * 40 / 2
     [row] = fold(group, [shelf.bags["x"]], np.array([2**62], np.uint64), own_of([Happening(108_000)], [0]))
     assert row.tolist() == [81.0]
+
+
+PAID, KNOWN, UNKNOWN = 1, 2, 4
+TOLD = (
+    asked(Count(), MIDDLE, "count", of=PAID),
+    asked(Mean(), LONG, "mean", of=PAID),
+    asked(Share(KNOWN, UNKNOWN), MIDDLE, "share", of=PAID, bad=KNOWN, less=UNKNOWN),
+    asked(Share(KNOWN, UNKNOWN), SHORT, "share", of=PAID, bad=KNOWN, less=UNKNOWN, delay=3_000),
+    asked(Usual(), LONG, "usual", of=PAID),
+    (
+        Feature(SinceKnown("last", KNOWN, UNKNOWN), LONG),
+        Ask("since", LONG.tile_ms, LONG.tiles, bad=KNOWN, less=UNKNOWN),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Outcomes(Shape):
+    """Payments, and what became of them: entries that are dated like their payment."""
+
+    @property
+    def group(self) -> Group:
+        features = tuple(feature for feature, _ in TOLD)
+        return Group("g", 3, "who", features, grace_ms=self.grace, keep=self.keep)
+
+    @property
+    def spec(self) -> Spec:
+        return Spec([ask for _, ask in TOLD], 32, self.grace, (LONG.tile_ms, LONG.tiles), self.keep, PAID)
+
+
+def life(dice: random.Random, payments: int) -> list[Happening]:
+    """Payments in some order, each told later as fraud, as none, and so on, a few times."""
+    events = []
+    for _ in range(payments):
+        at = 100_000 + dice.randint(0, 60_000)
+        events.append((dice.random(), Happening(at, dice.randint(1, 9_999), PAID)))
+        moment = events[-1][0]
+        for turn in range(dice.choice((0, 0, 1, 2, 3))):
+            moment += dice.random()
+            events.append((moment, Happening(at, 0, UNKNOWN if turn % 2 else KNOWN)))
+    return [event for _, event in sorted(events, key=lambda pair: pair[0])]
+
+
+@pytest.mark.parametrize("keep", [1, 3, 6])
+@pytest.mark.parametrize("seed", range(12))
+def test_what_became_of_a_payment_takes_no_payments_place(keep: int, seed: int) -> None:
+    dice = random.Random(seed)
+    replay = Replay(Outcomes(grace=2_000, exact=4, sort="plain", forever=False, keep=keep))
+    for event in life(dice, 25):
+        replay.range([("x", event)])
+        if dice.random() < 0.3:
+            replay.compact("x", dice.randint(0, 2))
+
+
+def test_taken_back_is_as_if_it_had_never_been_told_however_often() -> None:
+    shape = Outcomes(grace=0, exact=4, sort="plain", forever=False, keep=3)
+    paid = [Happening(100_000 + 7_000 * i, 100 + i, PAID) for i in range(8)]
+    once = [Happening(e.at, 0, KNOWN) for e in paid[::2]]
+    often = [Happening(e.at, 0, flag) for e in paid[::2] for flag in (KNOWN, UNKNOWN, KNOWN)]
+    often += [Happening(paid[7].at, 0, flag) for flag in (KNOWN, UNKNOWN)]
+    meanings = []
+    for told in (once, often):
+        replay = Replay(shape)
+        for event in (*paid, *told):
+            replay.range([("x", event)])
+        meanings.append(canonical(shape.group, replay.shelf.bags["x"]))
+    assert meanings[0] == meanings[1]
 
 
 ranges = st.lists(st.lists(happenings(), min_size=1, max_size=4), min_size=2, max_size=6)

@@ -29,7 +29,7 @@ def test_with_fewer_no_count_is_off_by_more_than_a_tile(keep: int) -> None:
     t = transactions()
     mine = ours(t, keep)
     assert within_a_tile(t, mine)
-    assert equal(mine[:, 0], handbook.own_features(t)[:, 3]) < 1.0, "else there was nothing to see"
+    assert equal(mine[:, 4], handbook.own_features(t)[:, 7]) < 1.0, "else there was nothing to see"
 
 
 def test_a_count_that_is_off_by_more_is_noticed() -> None:
