@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -21,12 +21,14 @@ from faust.types import TP
 from streams.metrics import Metrics
 from streams.outputs import RangeOutputs
 from streams.protocol.observer import RangeDone, Stages
-from streams.protocol.ports import Row, Sink, SinkDown, StoreDown, Tp, Verdict
+from streams.protocol.ports import Row, Sink, SinkDown, Stop, StoreDown, Tp, Verdict
+from streams.stores.sampling import Census, Drawn
 from streams.transport.consumer import Standing
 from streams.transport.output import Output
 
 log = logging.getLogger("headrace")
 LAG_EVERY_S = 1.0
+BAGS_EVERY_S = 60.0
 STAGES = tuple(name.removesuffix("_s") for name in Stages._fields)
 MOST_KEPT = 64  # ranges
 
@@ -157,6 +159,33 @@ async def watch_lag(
             metrics.lag.labels(tp.topic, str(tp.partition)).set(lag)
 
 
+async def watch_bags(
+    draw: Callable[[], Awaitable[Sequence[Drawn]]],
+    groups: Collection[str],
+    metrics: Metrics,
+    every_s: float = BAGS_EVERY_S,
+) -> None:
+    """Estimates what the bags of each group take, for ever: a look that fails leaves the gauges as they are.
+
+    Only `groups` are told, whatever names the keys have.
+    """
+    census, known = Census(), True
+    while True:
+        try:
+            found = census.look(await draw())
+        except (StoreDown, Stop) as error:  # a login may not be permitted to look: nothing else depends on it
+            if known:
+                log.warning("the size of the state is not known", extra={"why": str(error)})
+            known = False
+        else:
+            known = True
+            for group, (keys, size) in found.items():
+                if group in groups:
+                    metrics.group_keys.labels(group).set(round(keys))
+                    metrics.group_bytes.labels(group).set(round(size))
+        await asyncio.sleep(every_s)
+
+
 class _Acknowledged(NamedTuple):
     """What is counted of a range's outputs: the outputs themselves are let go."""
 
@@ -169,13 +198,23 @@ class _Acknowledged(NamedTuple):
     late: int
     scores: npt.NDArray[np.float64]
     latency_ms: npt.NDArray[np.float64]  # of each decision
+    age_ms: npt.NDArray[np.float64]  # of each event, by its own time
+    newest_ms: int  # of the events; 0: none
 
 
 class MeteredSink:
     """A sink that unpacks a range's outputs for the one behind it, and counts them once they are acknowledged."""
 
-    def __init__(self, behind: Sink[Sequence[Output]], metrics: Metrics, now: Callable[[], float] = time.time) -> None:
-        self.behind, self.metrics, self.now = behind, metrics, now
+    def __init__(
+        self,
+        behind: Sink[Sequence[Output]],
+        metrics: Metrics,
+        now: Callable[[], float] = time.time,
+        groups: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        """`groups`: those whose bags the events of a topic are added to."""
+        self.behind, self.metrics, self.now, self.groups = behind, metrics, now, groups or {}
+        self._newest_ms: dict[str, int] = {}
         self._acknowledged = Kept(metrics, self._count)
 
     @property
@@ -213,8 +252,20 @@ class MeteredSink:
         sent = Counter([record.topic for record in out.records])
         latency_ms = np.float64(self.now() * 1000) - out.record_ms if out.decided else _NONE
         recovered = out.decided if out.recovered else 0
+        age_ms = np.float64(self.now() * 1000) - out.event_ms
+        newest_ms = int(out.event_ms.max(initial=0))
         return _Acknowledged(
-            topic, sent, out.actions, out.dead, out.joined, recovered, out.late, out.scores, latency_ms
+            topic,
+            sent,
+            out.actions,
+            out.dead,
+            out.joined,
+            recovered,
+            out.late,
+            out.scores,
+            latency_ms,
+            age_ms,
+            newest_ms,
         )
 
     def _count(self, ranges: Sequence[_Acknowledged]) -> None:
@@ -233,3 +284,12 @@ class MeteredSink:
             if late := sum(range_.late for range_ in of_topic):
                 m.late.labels(topic).inc(late)
             m.latency.observe(np.concatenate([range_.latency_ms for range_ in of_topic]) / 1000, topic)
+            m.freshness.observe(np.concatenate([range_.age_ms for range_ in of_topic]) / 1000, topic)
+            self._fresh(topic, max(range_.newest_ms for range_ in of_topic))
+
+    def _fresh(self, topic: str, newest_ms: int) -> None:
+        """Tells the newest event of each group that a topic's events are added to."""
+        for group in self.groups.get(topic, ()) if newest_ms else ():
+            if newest_ms > self._newest_ms.get(group, 0):
+                self._newest_ms[group] = newest_ms
+                self.metrics.newest.labels(group).set(newest_ms / 1000)

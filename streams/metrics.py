@@ -21,6 +21,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+FRESH_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 86_400.0)
 STAGE_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 SCORES = tuple(round(0.05 * i, 2) for i in range(1, 21))
 BATCH = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
@@ -114,6 +115,25 @@ class Metrics:
         self.stage = ArrayHistogram("headrace_stage_seconds", "Time of a range in each stage", STAGE_S, r, "stage")
         self.latency = ArrayHistogram(
             "headrace_latency_seconds", "Record timestamp to acknowledged decision", LATENCY_S, r, "topic"
+        )
+        self.freshness = ArrayHistogram(
+            "headrace_freshness_seconds",
+            "Event time to acknowledged: how old an event is when the features of its entities know it",
+            FRESH_S,
+            r,
+            "topic",
+        )
+        self.newest = Gauge(
+            "headrace_group_newest_event_seconds",
+            "Event time, Unix seconds, of the newest event that this worker has added to bags of the group",
+            ["group"],
+            registry=r,
+        )
+        self.group_keys = Gauge(
+            "headrace_group_keys", "Bags of the group in the store, estimated from some", ["group"], registry=r
+        )
+        self.group_bytes = Gauge(
+            "headrace_group_bytes", "What they take in the store, estimated from some", ["group"], registry=r
         )
         self.score = ArrayHistogram("headrace_score", "Scores of fresh orders", SCORES, r)
         self.lag = Gauge(

@@ -49,6 +49,7 @@ OF_VERDICT = {
     Verdict.FUTURE: Fault(DeadReason.FUTURE, "$.event_time", "ahead of its record by more than the tolerance"),
 }
 _NO_SCORES = np.zeros(0)
+_NO_TIMES = np.zeros(0, np.int64)
 
 
 @dataclass(slots=True)
@@ -62,6 +63,7 @@ class RangeOutputs:
     dead: Counter[str] = field(default_factory=Counter)
     decided: int = 0
     joined: Counter[str] = field(default_factory=Counter)  # of the records that meet others, by `found`
+    event_ms: Ints = field(default_factory=lambda: _NO_TIMES)  # of the fresh events, where features tell how fresh
     late: int = 0  # fresh events that came over a minute behind their record's timestamp
     recovered: bool = False
 

@@ -31,7 +31,7 @@ from streams.configuration import BadConfigurationError, Configuration, Configur
 from streams.growth import Appetite, Growth, Stamps
 from streams.logs import configure
 from streams.loops import new_event_loop
-from streams.metering import Meter, MeteredSink, watch_lag
+from streams.metering import Meter, MeteredSink, watch_bags, watch_lag
 from streams.metrics import Metrics, process_registry
 from streams.outputs import RangeOutputs, Writer
 from streams.parity.plants import PLANT, planted
@@ -40,6 +40,7 @@ from streams.protocol.ports import SinkDown, Stop, StoreDown, Tp
 from streams.protocol.safety import MUTATIONS, SAFE, Safety
 from streams.scrape import serve_metrics
 from streams.space import definitions_of, limits_of, open_store
+from streams.stores.sampling import draw
 from streams.stores.valkey import ValkeyStore
 from streams.topology import attach, outputs_of, topics_of
 from streams.transport.admission import not_permitted
@@ -210,7 +211,7 @@ async def _make(settings: Settings, slot: int | None, stack: AsyncExitStack) -> 
         definitions,
         configurations,
         store,
-        MeteredSink(sink, metrics),
+        MeteredSink(sink, metrics, groups=_fed(definitions)),
         Meter(metrics, stamps.left),
         profile,
         {topic: fact.partitions for topic, fact in facts.items()},
@@ -226,11 +227,21 @@ async def _make(settings: Settings, slot: int | None, stack: AsyncExitStack) -> 
     log.info("the worker starts", extra={"config": configurations.own.id, "profile": profile.name})
     watches: list[Watch] = [
         partial(watch_lag, _standings(app), metrics),
+        partial(watch_bags, partial(draw, store), _kinds_of_bag(definitions), metrics),
         TopicWatch(reader, inputs, facts, parts.written).watch,
     ]
     if settings.watchdog.enabled:
         watches.append(_watchdog(settings, app, tasks, reader, parts.meter, profile).watch)
     return app, tasks, watches
+
+
+def _fed(definitions: Definitions) -> dict[str, list[str]]:
+    """The groups that the events of each topic are added to, but for topics that workers write: theirs are old."""
+    return {flow.topic: [group.name for group in flow.groups] for flow in definitions.flows if not flow.ours}
+
+
+def _kinds_of_bag(definitions: Definitions) -> set[str]:
+    return {group.name for group in definitions.groups} | {meeting.name for meeting in definitions.meetings}
 
 
 async def _profile(settings: Settings, reader: LogReader) -> Profile:

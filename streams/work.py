@@ -191,6 +191,7 @@ class RangeWork:
         plan = self._plan(prepared, range_.exceptions, range_.first)
         outputs = RangeOutputs(prepared.record_ms[plan.fresh])
         if not self.flow.ours:
+            outputs.event_ms = plan.columns.at_ms
             outputs.late = int((outputs.record_ms - plan.columns.at_ms > LATE_MS).sum())
         self.writer.dead_letters(outputs, prepared.batch.records, prepared.decoded, range_.exceptions)
         if plan.columns.n and (self.flow.scored or self.session):

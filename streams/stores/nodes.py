@@ -234,12 +234,18 @@ class Nodes:
 
     async def ask(self, node: Node, *words: bytes | int | str) -> Reply:
         """One command to one server."""
-        async with self.guarded(), node.link() as link:
-            await link.send_packed_command([command(*words)], check_health=False)
-            (reply,) = await _replies(link, 1)
-        if isinstance(reply, Exception):
-            raise meaning(reply, node.name)
+        (reply,) = await self.ask_each(node, [command(*words)])
         return reply
+
+    async def ask_each(self, node: Node, commands: Sequence[bytes]) -> list[Reply]:
+        """Packed commands to one server, in one round trip; the first error reply is raised."""
+        async with self.guarded(), node.link() as link:
+            await link.send_packed_command(commands, check_health=False)
+            replies = await _replies(link, len(commands))
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise meaning(reply, node.name)
+        return replies
 
     def guarded(self) -> _Guarded:
         """The time limit of a round trip, and its failures in the protocol's words."""

@@ -7,6 +7,10 @@ import asyncio
 import pytest
 
 from bench.budget import WITHIN, Shop, compared, run
+from streams.stores import keys, wire
+from streams.stores.sampling import Census, draw
+from streams.stores.valkey import ValkeyStore
+from tests.contract.stores import SHARDS
 
 
 @pytest.mark.timeout(120)
@@ -16,3 +20,15 @@ def test_what_is_predicted_is_what_a_store_takes() -> None:
     assert len(off) == 12
     assert {name: one for name, one in off.items() if abs(one) > WITHIN} == {}
     assert abs(found["total_off"]) < WITHIN
+
+
+async def test_some_keys_tell_what_all_of_a_group_take(real: ValkeyStore) -> None:
+    named = [keys.bag_key(group, f"{group}-{n}", SHARDS) for group in ("user", "card") for n in range(500)]
+    sizes = {b"user": 400, b"card": 100}
+    asked = [(shard, wire.command("SET", key, b"v" * sizes[key[key.index(b"}") + 1 :][:4]])) for shard, key in named]
+    await real.trip("fill", asked)
+    told = [await real.trip("size", [(shard, wire.command("MEMORY", "USAGE", key))]) for shard, key in named]
+    users = sum(size for (size,) in told[:500])
+    found = Census().look(await draw(real, 2_000))
+    assert found["user"][0] == pytest.approx(500, rel=0.15)
+    assert found["user"][1] == pytest.approx(users, rel=0.15)

@@ -13,7 +13,7 @@ from redis import exceptions as redis_errors
 
 from streams.embedded.store import Store as Server
 from streams.protocol.ports import Stop, Swap, Verdict
-from streams.stores import admin, dump
+from streams.stores import admin, dump, sampling
 from streams.stores.nodes import Access, Down, meaning
 from streams.stores.valkey import ValkeyStore
 from tests.contract.stores import DAY_MS, LIMITS, ORDERS, SHARDS, TTL_MS, applied, begin, call, entry, opened, stamped
@@ -56,6 +56,7 @@ async def everything(store: ValkeyStore) -> None:
     await store.read([call(user_a=b"")])
     await admin.places(store)
     await admin.fullness(store)
+    assert await sampling.draw(store)
     assert [one async for one in dump.bags(store)]
     assert not await store.empty()
     await admin.wipe(store)

@@ -13,6 +13,8 @@ from typing import Any
 import orjson
 import pytest
 
+from features.orders import MEETING
+from features.shop import shop_definitions
 from schemas.decode import Reason
 from schemas.ids import decision_id
 from schemas.topics import INPUTS, TOPICS, applied_partition
@@ -161,6 +163,7 @@ TOLD: Mapping[str, tuple[str, Mapping[str, str], float]] = {
     "late": ("headrace_late_total", {"topic": "orders"}, 1),
     "batch size": ("headrace_range_events_sum", {"topic": "orders"}, 304),
     "end-to-end latency": ("headrace_latency_seconds_count", {"topic": "orders"}, 302),
+    "freshness": ("headrace_freshness_seconds_count", {"topic": "orders"}, 302),
     "score histogram": ("headrace_score_count", {}, 302),
     "lag": ("headrace_lag_records", {"topic": "orders"}, 0),
     "position": ("headrace_position", {"topic": "orders"}, 304),
@@ -185,6 +188,12 @@ def test_what_has_not_happened_is_declared_all_the_same(seen: Seen, family: str)
     assert re.search(rf"^# TYPE {family}_total counter$", seen.scrape, re.MULTILINE)
 
 
+def test_each_group_tells_its_newest_event(seen: Seen) -> None:
+    told = {sample.labels["group"]: sample.value for sample in seen.named("headrace_group_newest_event_seconds")}
+    assert told.keys() == {group.name for group in shop_definitions().groups}
+    assert max(told.values()) - min(told.values()) < 86_400
+
+
 def test_every_stage_has_its_time_and_the_store_its_round_trips(seen: Seen) -> None:
     stages = {sample.labels["stage"] for sample in seen.named("headrace_stage_seconds_count") if sample.value > 0}
     assert {"fetch", "judge", "apply", "decide", "compact", "publish"} <= stages
@@ -205,6 +214,7 @@ def test_the_model_in_use_has_its_name_and_version(seen: Seen) -> None:
 
 CLOSED: Mapping[str, set[str]] = {
     "topic": set(TOPICS),
+    "group": {group.name for group in shop_definitions().groups} | {MEETING.name},
     "found": {"others", "nothing"},
     "reason": {reason.value for reason in Reason},
     "action": {"allow", "review", "block"},

@@ -11,11 +11,12 @@ import pytest
 from faust.types import TP
 from prometheus_client import CollectorRegistry
 
-from streams.metering import MOST_KEPT, Kept, Meter, MeteredSink, watch_lag
+from streams.metering import MOST_KEPT, Kept, Meter, MeteredSink, watch_bags, watch_lag
 from streams.metrics import Metrics
 from streams.outputs import RangeOutputs
 from streams.protocol.observer import RangeDone, Stages
-from streams.protocol.ports import Tp
+from streams.protocol.ports import Stop, Tp
+from streams.stores.sampling import Drawn
 from streams.transport.consumer import Standing
 from streams.transport.output import Output
 
@@ -135,3 +136,51 @@ def test_outputs_are_counted_once_they_are_acknowledged() -> None:
     assert value(metrics, "headrace_late_total", topic="orders") == 1
     assert value(metrics, "headrace_latency_seconds_sum", topic="orders") == 3.0
     assert value(metrics, "headrace_score_count") == 2
+
+
+def test_how_fresh_features_are_is_told_by_topic_and_their_newest_event_by_group() -> None:
+    metrics = Metrics(CollectorRegistry())
+    groups = {"orders": ["user", "card"], "cart": ["user"]}
+    sink = MeteredSink(Acknowledging(), metrics, now=lambda: 100.0, groups=groups)
+    for topic, times in (("orders", [40_000, 90_000]), ("cart", [80_000]), ("labels", [99_000]), ("orders", [])):
+        out = RangeOutputs(np.zeros(len(times), np.int64), event_ms=np.array(times, np.int64))
+        asyncio.run(sink.publish(Tp(topic, 0, "id"), out))
+    assert value(metrics, "headrace_freshness_seconds_sum", topic="orders") == 60 + 10
+    assert value(metrics, "headrace_freshness_seconds_count", topic="labels") == 1
+    assert value(metrics, "headrace_group_newest_event_seconds", group="user") == 90
+    assert value(metrics, "headrace_group_newest_event_seconds", group="card") == 90
+
+
+async def sizes_after(*looks: Sequence[Drawn] | Exception) -> Metrics:
+    metrics, left = Metrics(CollectorRegistry()), list(looks)
+
+    async def draw() -> Sequence[Drawn]:
+        if not left:
+            await asyncio.Event().wait()
+        answer = left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await watch_bags(draw, {"user", "order"}, metrics, every_s=0.001)
+    return metrics
+
+
+async def test_what_bags_take_is_told_for_the_groups_that_there_are_and_no_others() -> None:
+    metrics = await sizes_after(
+        [Drawn("a", 1_000, [("user", 400), ("user", 600), ("order", 100), ("of a stranger", 9)])]
+    )
+    assert value(metrics, "headrace_group_keys", group="user") == 500
+    assert value(metrics, "headrace_group_bytes", group="user") == 250_000
+    assert value(metrics, "headrace_group_keys", group="order") == 250
+    assert value(metrics, "headrace_group_keys", group="of a stranger") is None
+
+
+async def test_a_look_that_is_not_permitted_stops_nothing_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "headrace")
+    refused = Stop("the store does not permit it")
+    metrics = await sizes_after(refused, refused, [Drawn("a", 10, [("user", 100)])])
+    assert value(metrics, "headrace_group_bytes", group="user") == 1_000
+    assert [record.message for record in caplog.records] == ["the size of the state is not known"]
