@@ -243,6 +243,7 @@ class BatchConsumer(FaustConsumer):
             self._waiting[tp] -= records
             acked.discard(last)
             self._finished[tp] = last + 1
+        self._acked[tp].clear()  # the same once more, for a way of committing that is not ours: it would only grow
 
     def _new_offset(self, tp: TP) -> int | None:
         """The position up to which all is finished. None in exactly-once, where transactions carry the offsets."""

@@ -119,6 +119,16 @@ async def test_only_the_run_from_the_oldest_batch_on_is_committed(consumer: Batc
     assert consumer._new_offset(A) == 6
 
 
+async def test_what_was_acknowledged_is_not_remembered_for_ever(consumer: BatchConsumer) -> None:
+    """Faust notes every acknowledged offset in a list as well, which only its own way of committing empties."""
+    for at in range(50):
+        take_in(consumer, A, batch(at, [b"v"]), at)
+        (await given(consumer)).ack(consumer)
+        assert consumer._new_offset(A) == at + 1
+    assert not consumer._acked[A]
+    assert not consumer._acked_index[A]
+
+
 async def test_in_exactly_once_nothing_is_committed_aside() -> None:
     with consumer_of(app_of(commits=False)) as consumer:
         take_in(consumer, A, batch(0, [b"v"]), 0)
