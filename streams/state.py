@@ -3,7 +3,8 @@
 `dump` says what every bag means, without TTLs and sequence numbers: two states that took the same events give the same
 bytes, whatever died in between. `rebase` and `rebuild` are the protocol's (streams/protocol), a partition at a time;
 they refuse while a worker of the group is alive, and each may be cut short and run again.
-The price of a rebuild: it begins where the log does, so what retention deleted is not in the state any more.
+The price of a rebuild: it begins where the log does, so what retention deleted is in the state again only where the
+archive has it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -27,7 +29,7 @@ from streams.configuration import Configurations, from_files
 from streams.data.cluster import Cluster
 from streams.outputs import RangeOutputs, Writer
 from streams.protocol import rebase as protocol
-from streams.protocol.ports import Row, Stop, Tp
+from streams.protocol.ports import Row, Source, Stop, Tp
 from streams.protocol.rebuild import Rebuild
 from streams.space import definitions_of, limits_of, open_store
 from streams.stores import admin
@@ -40,6 +42,9 @@ from streams.transport.log import LogReader, TopicFacts
 from streams.transport.records import Record
 from streams.transport.source import KafkaSource
 from streams.work import Prepared, RangeWork
+
+if TYPE_CHECKING:
+    from archive.places import Place
 
 PARTITIONS_AT_ONCE = 4
 LEAVES_WITHIN_S = 12.0  # a static member that ended is in the group until its session is over
@@ -97,8 +102,11 @@ async def rebase(settings: Settings, topic: str, tell: Tell, *, abandon: bool = 
             tell(f"{tp}: " + (f"begins at offset {start} of topic {facts.id}" if done else "is on this topic already"))
 
 
-async def rebuild(settings: Settings, tell: Tell, *, from_scratch: bool = False) -> None:
-    """Brings every partition's state to where its log was published; `from_scratch`: after deleting all of it."""
+async def rebuild(settings: Settings, tell: Tell, *, from_scratch: bool = False, archive: Place | None = None) -> None:
+    """Brings every partition's state to where its log was published; `from_scratch`: after deleting all of it.
+
+    `archive`: where the records are that the log has no more.
+    """
     definitions = definitions_of(settings)
     async with _Place(settings, definitions, prepare=not from_scratch) as place:
         facts = {flow.topic: await place.topic(flow.topic) for flow in definitions.flows}
@@ -110,7 +118,7 @@ async def rebuild(settings: Settings, tell: Tell, *, from_scratch: bool = False)
         await place.store.put_config(own.id, own.content)
         configurations = Configurations(definitions, own, place.store.get_config)
         every = [
-            _Partition(place, Tp(flow.topic, partition, facts[flow.topic].id), flow, configurations)
+            _Partition(place, Tp(flow.topic, partition, facts[flow.topic].id), flow, configurations, archive)
             for flow in definitions.flows
             for partition in range(facts[flow.topic].partitions)
         ]
@@ -190,6 +198,7 @@ class _Partition:
     tp: Tp
     flow: Flow
     configurations: Configurations
+    archive: Place | None
 
     async def rebuild(self) -> str:
         """Rebuilds it; what was done, in a line."""
@@ -198,13 +207,21 @@ class _Partition:
         writer = Writer(self.tp, same_partitions=False, feature_hash=place.definitions.vector.hash)
         work = RangeWork(self.tp, self.flow, place.definitions, place.store.shards, self.configurations, writer)
         limits = limits_of(place.settings)
-        source = KafkaSource(self.tp, place.reader, _never, limit=1, idle_s=0.0)
+        source = self._source()
         own = self.configurations.own.id
         rebuilding: Rebuild[Record, Prepared, RangeOutputs] = Rebuild(
             self.tp, place.store, source, work, limits, own, uuid.uuid4().bytes
         )
         await rebuilding.run(upto)
         return f"{self.tp}: " + (f"rebuilt up to offset {upto}" if upto >= 0 else "nothing of it was published")
+
+    def _source(self) -> Source[Record]:
+        log = KafkaSource(self.tp, self.place.reader, _never, limit=1, idle_s=0.0)
+        if self.archive is None:
+            return log
+        from streams.past.source import LongSource  # pyarrow is not for who does without
+
+        return LongSource(self.tp, self.archive, log)
 
     async def _upto(self) -> int:
         """The last offset of which all is out; of what comes after it a worker decides again, with the same ids."""
@@ -213,7 +230,12 @@ class _Partition:
         if place.settings.delivery == "exactly-once":
             return (committed or 0) - 1
         newest: Row | None = await AppliedLog(place.reader, place.inputs).newest(tp)
-        return newest.first - 1 if newest is not None else (committed or 0) - 1
+        if newest is None:
+            return (committed or 0) - 1
+        if self.archive is None:
+            return newest.first - 1
+        start, _ = await place.reader.bounds(tp.topic, tp.partition)
+        return max(newest.first - 1, min(newest.last, start - 1))  # what the log has no more, no worker can take again
 
 
 async def _never(offset: int) -> int:

@@ -49,7 +49,8 @@ def rebase(topic: str, abandon: bool) -> int:
 
 @command.command("rebuild")
 @click.option("--from-scratch", is_flag=True, help="Delete the state first: what the log no longer holds is lost.")
-def rebuild(from_scratch: bool) -> int:
+@click.option("--from-archive", is_flag=True, help="Take from HEADRACE_ARCHIVE__URL what Kafka has deleted.")
+def rebuild(from_scratch: bool, from_archive: bool) -> int:
     """Make the state again from Kafka, for a store that is empty or lost more than it can make good.
 
     Refused while a worker is alive. What the store still has it keeps; nothing is published. Cut short, run it again.
@@ -57,5 +58,10 @@ def rebuild(from_scratch: bool) -> int:
     from schemas.settings import load
     from streams.state import rebuild
 
-    asyncio.run(rebuild(load(), click.echo, from_scratch=from_scratch))
+    settings, archive = load(), None
+    if from_archive:
+        from streams.archive.run import archive_of
+
+        archive = archive_of(settings)
+    asyncio.run(rebuild(settings, click.echo, from_scratch=from_scratch, archive=archive))
     return 0
