@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from features.definitions import Definitions
-from features.feature import ANY_KIND, Feature, Habit, New, Outlying, SinceLast, Usual
+from features.feature import ANY_KIND, Feature, Habit, Known, New, Outlying, Share, SinceKnown, SinceLast, Usual
 from features.group import Group
 from features.window import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from features.words import in_words
@@ -54,7 +54,7 @@ def _of_group(group: Group, words: Mapping[str, str], kinds: Mapping[int, str]) 
             what=words.get(column, own[column]),
             window=_window(feature),
             delay=time_of(feature.delay_ms) if feature.delay_ms else "",
-            of=kinds_of(feature.of, kinds),
+            of=_counted(feature, kinds),
             current=feature.current and not isinstance(feature.read, BESIDE_ITSELF),
             order=feature.order,
             layout=group.layout,
@@ -62,6 +62,15 @@ def _of_group(group: Group, words: Mapping[str, str], kinds: Mapping[int, str]) 
         )
         for column, feature in zip(group.columns, group.features, strict=True)
     ]
+
+
+def _counted(feature: Feature, kinds: Mapping[int, str]) -> str:
+    """The kinds of event that count: those that are bad less those that take it back, of those there are."""
+    of, read = kinds_of(feature.of, kinds), feature.read
+    if not isinstance(read, Share | Known | SinceKnown):
+        return of
+    bad = kinds_of(read.bad, kinds) + (f" less {kinds_of(read.less, kinds)}" if read.less else "")
+    return f"{bad}, of {of}" if of else bad
 
 
 def definition_hash(group: Group) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 
-WIDE = 160  # columns in a pipe: no cell is cut off
+WIDE = 200  # columns in a pipe: no cell is cut off
 
 
 def print_table(rows: Sequence[Mapping[str, object]], right: Sequence[str] = ("value",)) -> None:
@@ -15,7 +15,8 @@ def print_table(rows: Sequence[Mapping[str, object]], right: Sequence[str] = ("v
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in rows[0]:
-        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        first = name == next(iter(rows[0]))  # a name is never cut in two
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold", no_wrap=first)
     for row in rows:
         table.add_row(*(str(cell) for cell in row.values()))
     Console(width=None if sys.stdout.isatty() else WIDE).print(table)

@@ -56,9 +56,16 @@ def test_a_feature_says_its_window_its_delay_and_what_counts() -> None:
     assert (count.window, count.delay, count.of, count.current, count.order) == ("24 h", "", "", True, "any")
     assert (amount.of, amount.current) == ("kind 0x1", False)
     assert (share.window, share.delay) == ("7 d", "7 d")
+    assert share.of == "kind 0x40"
     assert not habit.current
     assert ever.window == "ever"
     assert {one.layout for one in (count, ever)} == {3}
+
+
+def test_what_is_known_of_orders_says_what_makes_it_so_and_what_takes_it_back() -> None:
+    counted = {one.column: one.of for one in catalogue(shop_definitions(), NAMES)}
+    assert counted["card_risk_7d"] == "known fraud less fraud taken back, of order"
+    assert counted["card_known_frauds_30d"] == "known fraud less fraud taken back"
 
 
 def test_another_definition_has_another_hash() -> None:
