@@ -145,6 +145,14 @@ BENCHES = (
          "value.replay_orders_per_cpu_s"),
     ),
     Bench(
+        "training_set",
+        ("training-set",),
+        module("training_set"),
+        (),
+        ("value.logged.rows_s", "value.replayed.rows_s", "value.duckdb_1.rows_s", "value.duckdb_3.rows_s",
+         "value.values_that_differ"),
+    ),
+    Bench(
         "crash",
         CRASH,
         module("crash"),
