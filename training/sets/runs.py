@@ -18,6 +18,7 @@ from features.bag import Numbers
 from features.columns import Ints
 
 RUN_ROWS: Final = 16_384
+PIECE_ROWS: Final = 1_024  # of a run, that are read together
 
 
 class Runs:
@@ -43,14 +44,8 @@ class Runs:
         at_ms, ids = (np.concatenate(parts) for parts in zip(*self._keys, strict=True))
         starts = np.cumsum([0, *(len(times) for times, _ in self._keys)])
         order = np.lexsort((ids, at_ms))
-        maps = [pa.memory_map(str(path)) for path in self._runs]
-        try:
-            runs = [pa.ipc.open_file(held).read_all() for held in maps]
-            for begin in range(0, len(order), at_once):
-                yield _gathered(runs, starts, order[begin : begin + at_once])
-        finally:
-            for held in maps:
-                held.close()
+        for begin in range(0, len(order), at_once):
+            yield _gathered(self._runs, starts, order[begin : begin + at_once])
 
     def _cut(self) -> None:
         if not self._held:
@@ -60,22 +55,31 @@ class Runs:
         order = np.lexsort((ids, at_ms))
         path = self._folder / f"run-{len(self._runs):05d}.arrow"
         with pa.OSFile(str(path), "wb") as out, pa.ipc.new_file(out, rows.schema) as into:
-            into.write_table(rows.take(pa.array(order)).combine_chunks())
+            into.write_table(rows.take(pa.array(order)).combine_chunks(), max_chunksize=PIECE_ROWS)
         self._runs.append(path)
         self._keys.append((at_ms[order], ids[order]))
 
 
-def _gathered(runs: Sequence[Any], starts: Ints, chosen: Ints) -> Any:
+def _gathered(runs: Sequence[Path], starts: Ints, chosen: Ints) -> Any:
     """The rows of these places in all runs laid end to end, in this order."""
     run = np.searchsorted(starts, chosen, side="right") - 1
     parts, where = [], np.empty(len(chosen), np.int64)
     laid = 0
     for number in np.unique(run).tolist():
         own = chosen[run == number] - starts[number]
-        parts.append(runs[number].slice(int(own[0]), len(own)))
+        parts.append(_slice(runs[number], int(own[0]), len(own)))
         where[run == number] = laid + np.arange(len(own))
         laid += len(own)
     return pa.concat_tables(parts).combine_chunks().take(pa.array(where))
+
+
+def _slice(run: Path, first: int, count: int) -> Any:
+    """Some rows of a run; it is opened anew each time, for there may be more runs than files that may be open."""
+    with pa.OSFile(str(run)) as held:
+        reader = pa.ipc.open_file(held)
+        pieces = range(first // PIECE_ROWS, (first + count - 1) // PIECE_ROWS + 1)
+        rows = pa.Table.from_batches([reader.get_batch(piece) for piece in pieces])
+    return rows.slice(first - pieces[0] * PIECE_ROWS, count)
 
 
 def _numbers(ids: Any) -> Numbers:
