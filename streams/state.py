@@ -151,8 +151,12 @@ class _Place:
         self.store = open_store(settings, definitions)
 
     async def __aenter__(self) -> _Place:
-        if self.prepare:
-            await self.store.prepare()
+        try:
+            if self.prepare:
+                await self.store.prepare()
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -73,7 +73,11 @@ class ValkeyStore:
         return self._shards
 
     async def __aenter__(self) -> ValkeyStore:
-        await self.prepare()
+        try:
+            await self.prepare()
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
