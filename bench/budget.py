@@ -63,6 +63,7 @@ class Shop:
     orders: int
     clicks: int
     labels: int
+    range_records: int = RANGE  # at most
 
     @property
     def demand(self) -> Demand:
@@ -176,14 +177,16 @@ class Daily(ListSource):
         return 0, self._upto
 
 
-async def fill(store: ValkeyStore, settings: Settings, made: Mapping[str, Sequence[tuple[bytes, bytes, int]]]) -> None:
+async def fill(
+    store: ValkeyStore, settings: Settings, made: Mapping[str, Sequence[tuple[bytes, bytes, int]]], range_records: int
+) -> None:
     """Every topic's events through driver and work into the store, day by day."""
     definitions = shop_definitions()
     own = from_files(definitions, None, None)
     configurations = Configurations(definitions, own, store.get_config)
     watch, sources, drivers = Stopwatch(), list[Daily](), list[Driver[Any, Any, Any]]()
     for flow in [flow for flow in definitions.flows if made.get(flow.topic)]:
-        appetite = Appetite(RANGE)
+        appetite = Appetite(range_records)
         for partition, log in enumerate(_by_partition(made[flow.topic])):
             tp = Tp(flow.topic, partition, "bench")
             sources.append(Daily(log, appetite))
@@ -257,10 +260,10 @@ async def run(shop: Shop) -> tuple[Budget, dict[str, tuple[int, int, int]], int]
     with Children() as children:
         url = start_store(children, free_port(), {"appendonly": "no"}).url
         settings = Settings.model_validate({"redis": {"url": url}})
-        server = Server(settings.shards, PARTITIONS, limits_of(settings), "libc")
+        server = Server(settings.shards, PARTITIONS, limits_of(settings), "libc", min(shop.range_records, RANGE / 2))
         predicted = predict(definitions, shop.demand, server, specimens(ID_BYTES))
         async with open_store(settings, definitions) as store:
-            await fill(store, settings, records(shop))
+            await fill(store, settings, records(shop), shop.range_records)
             return predicted, *await weighed(store)
 
 

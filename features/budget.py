@@ -33,8 +33,8 @@ ENTRY = ENTRY_WORDS * 8
 NOW_MS = 1_800_000_000_000
 SAMPLES = 1_200  # of each group: the mean then stands within 2 %
 MOST_EVENTS = 4_000  # of one sampled bag: of the busiest, what is older than these is thinned out
-WAIT = 4  # a bag over its cap is looked at in every fourth range (streams/growth.py)
-NOTABLE = 3_000  # bytes; and in every range from there on
+NOTABLE = 3_000  # bytes of entries, above which a bag is looked at by every range (streams/growth.py)
+MOST_RAW = NOTABLE // ENTRY + 1
 FEW = 8  # counterparties of an entity where nobody told how many
 
 
@@ -92,15 +92,20 @@ class Times(NamedTuple):
     age_ms: Ints
 
 
-def sampled(group: Group, of: Population | Visits, ttl_ms: int, since_ms: int, seed: int = 7) -> Sample:
-    """Bags as they are after the system ran for `since_ms`; one that nobody touched for `ttl_ms` is gone."""
+def sampled(
+    group: Group, of: Population | Visits, ttl_ms: int, since_ms: int, wait: float = 1.0, seed: int = 7
+) -> Sample:
+    """Bags as they are after the system ran for `since_ms`; one that nobody touched for `ttl_ms` is gone.
+
+    A bag over its cap is looked at by one of `wait` ranges that touch it.
+    """
     rng = np.random.default_rng(seed)
     times = (
         _staying(rng, group, of, ttl_ms, since_ms) if isinstance(of, Population) else _coming(rng, of, ttl_ms, since_ms)
     )
     if not len(times.weight):
         return Sample(times.weight, np.zeros(0, np.int64), np.zeros(0, np.int64))
-    return Sample(times.weight, *_grown(group, _entries(rng, group, times, of.deals), rng))
+    return Sample(times.weight, *_grown(group, _entries(rng, group, times, of.deals), wait, rng))
 
 
 # ---- when events come
@@ -178,16 +183,15 @@ def _others(rng: np.random.Generator, owner: Ints, different: float) -> Ints:
     return hashed
 
 
-def _grown(group: Group, entries: list[bytes], rng: np.random.Generator) -> tuple[Ints, Ints]:
+def _grown(group: Group, entries: list[bytes], wait: float, rng: np.random.Generator) -> tuple[Ints, Ints]:
     """(m,) lengths of the bags once all entries were appended, and what of it was written in one piece."""
     bags: list[bytes] = [b""] * len(entries)
     at, raw = np.zeros(len(entries), np.int64), np.zeros(len(entries), np.int64)
     left = np.array([len(one) // ENTRY for one in entries])
     written = np.full(len(entries), ENTRY)
     while (open_ := np.flatnonzero(left)).size:
-        notable = np.array([len(bags[place]) > NOTABLE for place in open_.tolist()])
-        wait = np.where(notable, 0, rng.geometric(1 / WAIT, len(open_)) - 1)
-        take = np.minimum(left[open_], np.maximum(group.cap + 1 + wait - raw[open_], 1))
+        full_at = np.minimum(group.cap + rng.geometric(1 / wait, len(open_)), MOST_RAW)
+        take = np.minimum(left[open_], np.maximum(full_at - raw[open_], 1))
         for one, count in zip(open_.tolist(), take.tolist(), strict=True):
             bags[one] += entries[one][at[one] * ENTRY : (at[one] + count) * ENTRY]
         at[open_] += take
@@ -216,7 +220,7 @@ def _folded(group: Group, bag: bytes) -> int:
 def largest_bag(group: Group) -> int:
     """Bytes of the bag of an entity that has an event in every tile of every window, each with strangers.
 
-    With what may lie on top of it before it is folded: its cap, and a hot entity's share of a range.
+    With the entries that may lie on top of it before they are folded, but for those that cannot be yet.
     """
     ages = np.unique(np.concatenate([_every(width, group) for width in group.ladder] + [_evenly(group)]))[::-1]
     n = len(ages)
@@ -225,7 +229,7 @@ def largest_bag(group: Group) -> int:
     (entries,) = _entries(rng, group, times, dict.fromkeys(group.others, 1e9))
     (done,) = compact(group, [entries], np.full(1, 1 << 62, np.uint64))
     folded = 0 if done is None else len(done.replacement) + len(entries) - len(done.prefix)
-    return folded + (group.cap + WAIT) * ENTRY
+    return folded + max(group.cap + 1, MOST_RAW) * ENTRY
 
 
 def _every(width_ms: int, group: Group) -> Ints:

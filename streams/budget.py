@@ -16,11 +16,12 @@ from functools import cached_property
 import numpy as np
 import orjson
 
-from features.budget import ENTRY, FEW, Population, Sample, Visits, largest_bag, sampled
+from features.budget import ENTRY, FEW, MOST_RAW, Population, Sample, Visits, largest_bag, sampled
 from features.definitions import Definitions, Flow
 from features.group import Group
 from features.join import STAMP_BYTES, Meeting, added
 from features.window import DAY_MS
+from streams.growth import EVERY
 from streams.protocol.ports import Limits, Stop
 from streams.space import ttls_of
 from streams.stores.memory import Allocator, ids_bytes, key_bytes, tables_bytes
@@ -30,6 +31,7 @@ KNOWN_FROM = 0.1  # counterparties for each of us from which on we deal with our
 PLACE_BYTES = 170  # of a partition on each shard: position, note and number
 EMPTY_BYTES = 1_500_000  # of a server with nothing in it but our functions
 RANGES_A_SECOND = 20.0  # of a partition that keeps up
+MOST_RANKS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,12 @@ class Server:
     partitions: int = 4
     limits: Limits = field(default_factory=Limits)
     allocator: Allocator = "jemalloc"
+    records_a_range: float | None = None  # None: those of a worker that keeps up
+
+    def records(self, events_a_day: float) -> float:
+        """In a range of a topic with so many events a day."""
+        kept_up = events_a_day / self.partitions / 86_400 / RANGES_A_SECOND
+        return max(kept_up if self.records_a_range is None else self.records_a_range, 1.0)
 
 
 @dataclass(frozen=True)
@@ -110,8 +118,27 @@ def predict(
 
 
 def _of_group(definitions: Definitions, group: Group, demand: Demand, server: Server, ttl_ms: int) -> Row:
-    sample = sampled(group, _population(definitions, group, demand), ttl_ms, round(demand.since_days * DAY_MS))
+    of, since_ms = _population(definitions, group, demand), round(demand.since_days * DAY_MS)
+    sample = sampled(group, of, ttl_ms, since_ms, _wait(definitions, group, demand, server))
     return _row(group.name, sample, largest_bag(group), demand, server)
+
+
+def _wait(definitions: Definitions, group: Group, demand: Demand, server: Server) -> float:
+    """How many ranges touch a bag of the group for one that looks whether it is over its cap (streams/growth.py).
+
+    One looks after so many records, or because the bag that most events touch has too many entries.
+    """
+    flow = max((f for f in definitions.flows if group in f.groups), key=lambda f: demand.events[f.topic])
+    busiest = max(_busiest(demand, one) for one in flow.groups)
+    return max(min(EVERY, MOST_RAW / busiest) / server.records(demand.events[flow.topic]), 1.0)
+
+
+def _busiest(demand: Demand, group: Group) -> float:
+    """The share of events that the busiest entity of a group has."""
+    if group.entity in demand.fleeting:
+        return 1e-9
+    ranks = np.arange(1, max(int(min(demand.count[group.entity], MOST_RANKS)), 1) + 1)
+    return float(1 / (ranks**-demand.skew).sum())
 
 
 def _population(definitions: Definitions, group: Group, demand: Demand) -> Population | Visits:
@@ -190,7 +217,7 @@ def _ids(definitions: Definitions, demand: Demand, server: Server) -> Row:
     for flow in [flow for flow in definitions.flows if demand.events[flow.topic]]:
         a_second = demand.events[flow.topic] / server.partitions / 86_400
         ids = min(a_second * min(limits.dedup_s, demand.since_days * 86_400), limits.dedup_offsets)
-        total += server.partitions * ids_bytes(ids, a_second / RANGES_A_SECOND)
+        total += server.partitions * ids_bytes(ids, server.records(demand.events[flow.topic]))
         keys += server.partitions
     each = total / max(keys, 1)
     return Row("ids", keys, each, 0, 0, each, total)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import orjson
 import pytest
 
+from features import budget as sampling
 from features.columns import Columns
 from features.definitions import Definitions, Flow
 from features.feature import Count, Distinct, Feature, each
@@ -14,6 +15,7 @@ from features.group import Group
 from features.shop import shop_definitions
 from features.vector import Vector
 from features.window import WINDOW_24H, WINDOW_30D
+from streams import growth
 from streams.budget import Demand, Server, assumed, check_bounds, dealt_with, predict, specimens
 from streams.cli import COULD_NOT_RUN, HOLDS, run
 from streams.protocol.ports import Stop
@@ -87,6 +89,19 @@ def test_counterparties_are_those_told_or_our_share_or_a_few() -> None:
     assert dealt_with(demand, "user", "device") == 7
     assert dealt_with(demand, "user", "merchant") == 5
     assert dealt_with(demand, "user", "country") == 8
+
+
+def test_bags_are_compacted_in_the_prediction_as_often_as_by_workers() -> None:
+    assert (sampling.NOTABLE, sampling.ENTRY) == (growth.NOTABLE_BYTES, growth.ENTRY_BYTES)
+
+
+def test_where_ranges_are_short_bags_wait_longer_for_their_compaction() -> None:
+    rows = {
+        records: {row.name: row.bag_bytes for row in predict(SHOP, assumed(1_000, 5_000), server, specimens()).rows}
+        for records in (1.0, 500.0)
+        for server in [Server(records_a_range=records)]
+    }
+    assert rows[1.0]["user"] > 1.05 * rows[500.0]["user"]
 
 
 def test_the_shop_is_within_bounds() -> None:
