@@ -106,6 +106,10 @@ class Replay:
         """How many are held."""
         return sum(map(len, self._bags.values()))
 
+    def state(self, group: str) -> Iterator[tuple[str, bytes]]:
+        """Every entity of a group with its bag, as a store would hold it."""
+        return self._bags[group].held()
+
     def take(self, range_: Range) -> None:
         """Adds a range's entries. Raises OrderError where `advance` was told that it would not come."""
         numbers = np.array(range_.numbers, np.uint64)
@@ -185,6 +189,12 @@ class _Bags:
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
+
+    def held(self) -> Iterator[tuple[str, bytes]]:
+        """Each entity with its bag, entries by their stamps."""
+        for generation in (self._young, self._old):
+            for entity, bag in generation.items():
+                yield entity, _ordered(self._group, bag)
 
     def append(self, columns: Columns, numbers: Sequence[int]) -> _Touched:
         """Adds a range's events."""

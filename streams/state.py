@@ -91,7 +91,7 @@ def _lines(group: Group | Meeting, bags: Sequence[Bag]) -> bytes:
 async def rebase(settings: Settings, topic: str, tell: Tell, *, abandon: bool = False) -> None:
     """Puts every partition of a topic on its present topic id, beginning at its log's start; a line for each."""
     definitions = definitions_of(settings)
-    async with _Place(settings, definitions) as place:
+    async with AtRest(settings, definitions) as place:
         facts = await place.topic(topic)
         await place.nobody_works()
         limits = limits_of(settings)
@@ -108,7 +108,7 @@ async def rebuild(settings: Settings, tell: Tell, *, from_scratch: bool = False,
     `archive`: where the records are that the log has no more.
     """
     definitions = definitions_of(settings)
-    async with _Place(settings, definitions, prepare=not from_scratch) as place:
+    async with AtRest(settings, definitions, prepare=not from_scratch) as place:
         facts = {flow.topic: await place.topic(flow.topic) for flow in definitions.flows}
         check_applied(facts | await place.reader.topics([APPLIED]), place.inputs)
         await place.nobody_works()
@@ -141,8 +141,8 @@ async def _rebuild_all(every: Sequence[_Partition], tell: Tell) -> None:
         raise group.exceptions[0] from None
 
 
-class _Place:
-    """The store and the log that the settings name."""
+class AtRest:
+    """The store and the log that the settings name, for work that no worker may see half done."""
 
     def __init__(self, settings: Settings, definitions: Definitions, *, prepare: bool = True) -> None:
         self.settings, self.definitions, self.prepare = settings, definitions, prepare
@@ -150,7 +150,7 @@ class _Place:
         self.reader = LogReader(Link.of(settings.kafka))
         self.store = open_store(settings, definitions)
 
-    async def __aenter__(self) -> _Place:
+    async def __aenter__(self) -> AtRest:
         try:
             if self.prepare:
                 await self.store.prepare()
@@ -198,7 +198,7 @@ class _Place:
 class _Partition:
     """One partition to be rebuilt."""
 
-    place: _Place
+    place: AtRest
     tp: Tp
     flow: Flow
     configurations: Configurations

@@ -12,7 +12,7 @@ import click
 from streams.cli import CouldNotRun
 from streams.cli.budget import budget
 from streams.cli.replay import Moment
-from streams.cli.sets import build
+from streams.cli.sets import backfill, build
 from streams.cli.table import print_table
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def command() -> None:
 
 command.add_command(budget)
 command.add_command(build)
+command.add_command(backfill)
 
 
 @command.command("ls")

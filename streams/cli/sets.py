@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,6 +112,23 @@ def replayed(
 
 async def _next(found: AsyncIterator[tuple[Rebuilt, Exact]]) -> tuple[Rebuilt, Exact]:
     return await anext(found)
+
+
+@click.command("backfill")
+@click.argument("name")
+def backfill(name: str) -> int:
+    """Fill group NAME, which is new in the definitions, from the archive, so that workers can start with it.
+
+    Reads the archive of HEADRACE_ARCHIVE__URL. Refused while a worker is alive. Cut short, run it again.
+    """
+    from schemas.settings import load
+    from streams.archive.run import archive_of
+    from streams.backfill import backfill
+
+    settings = load()
+    filled = asyncio.run(backfill(settings, archive_of(settings), name, partial(click.echo, err=True)))
+    click.echo(f"{filled.entities:,} bags of {name} from {filled.events:,} events")
+    return 0
 
 
 @contextmanager
