@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -61,6 +62,8 @@ def build(
         raise click.UsageError(
             "--labels-as-of must not be before --to: at that moment not all of the orders were there"
         )
+    if as_of > time.time_ns() // 1_000_000:
+        raise click.UsageError("--labels-as-of is in the future: asked again then, the set would be another one")
     from schemas.settings import load
     from streams.archive.run import archive_of
     from streams.space import definitions_of, limits_of

@@ -13,7 +13,6 @@ from tests.support.archive import all_archived, decided, start_archive
 from tests.support.events import START_MS, event, order
 from tests.support.worker import Stream
 
-DAY_MS = 86_400_000
 HOLDS, COULD_NOT_RUN = 0, 2
 
 
@@ -29,8 +28,8 @@ async def test_a_set_of_a_real_stream_logged_and_replayed(embedded_stream: Strea
     await all_archived(stream, archive_url, archive)
     assert archive.terminate() == 0
 
-    since, until, as_of = (rfc3339(START_MS + days * DAY_MS) for days in (0, 1, 3))
-    words = ("features", "build", "--from", since, "--to", until, "--labels-as-of", as_of, "--mature-days", "1")
+    since, until, as_of = (rfc3339(START_MS + minutes * 60_000) for minutes in (0, 10, 40))
+    words = ("features", "build", "--from", since, "--to", until, "--labels-as-of", as_of, "--mature-days", "0.01")
     told = {}
     for source in ("logged", "replayed"):
         out = tmp_path / f"{source}.parquet"
@@ -47,6 +46,9 @@ async def test_a_set_of_a_real_stream_logged_and_replayed(embedded_stream: Strea
         assert {row["decision_id"]: [row[name] for name in names] for row in rows} == logged
         assert {row["order_id"]: row["label"] for row in rows} == {f"o-n{n}": int(n == 5) for n in range(60)}
 
+    later = [rfc3339(START_MS + 10 * 86_400_000) if word == as_of else word for word in words]
+    code, _, errors = await stream.command(*later, "--out", str(tmp_path / "x.parquet"))
+    assert (code, "is in the future" in errors) == (COULD_NOT_RUN, True)
     code, _, errors = await stream.command(*words, "--out", str(tmp_path / "x.parquet"))
     assert code == COULD_NOT_RUN
     assert "HEADRACE_ARCHIVE__URL" in errors
