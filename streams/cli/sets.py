@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,10 +103,10 @@ def replayed(
         lifetimes_ms=ttls_of(definitions),
         future_ms=asked.future_ms,
     )
-    with asyncio.Runner() as runner:
+    with closing(asyncio.new_event_loop()) as loop:  # a Runner would write down each result, in case of SIGINT
         while True:
             try:
-                one, exact = runner.run(_next(found))
+                one, exact = loop.run_until_complete(_next(found))
             except StopAsyncIteration:
                 return
             told = one.range.tag
