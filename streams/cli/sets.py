@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,7 +103,8 @@ def replayed(
         lifetimes_ms=ttls_of(definitions),
         future_ms=asked.future_ms,
     )
-    with closing(asyncio.new_event_loop()) as loop:  # a Runner would write down each result, in case of SIGINT
+    loop = asyncio.new_event_loop()  # a Runner would write down each result, in case of SIGINT
+    try:
         while True:
             try:
                 one, exact = loop.run_until_complete(_next(found))
@@ -111,6 +112,9 @@ def replayed(
                 return
             told = one.range.tag
             yield Vectors(told.applied.partition, told.offset, one.rows, exact)
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
 
 
 async def _next(found: AsyncIterator[tuple[Rebuilt, Exact]]) -> tuple[Rebuilt, Exact]:
