@@ -113,7 +113,7 @@ async def test_an_input_that_grows_ends_the_workers_until_applied_fits_and_then_
     assert "topic orders has 3 partitions and had 2" in last
     assert "headrace topics create" in last
 
-    lacking = "topic applied has 8 partitions, 4 inputs with up to 3 need 12"
+    lacking = "topic applied has 10 partitions, 5 inputs with up to 3 need 15"
     again = stream.worker()
     assert await again.ended() == 2
     assert lacking in again.said
