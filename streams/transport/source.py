@@ -45,6 +45,7 @@ class KafkaSource:
         self._idle_s = idle_s
         self._queue: deque[tuple[EventT[Any], Delivery]] = deque()
         self._epoch: int | None = None  # of what is wanted; None: the consumer has not been told where to read yet
+        self._early: list[EventT[Any]] = []  # came while the consumer was told: it may be as quick as its answer
         self._end: int | None = None  # where the batch that arrives next must begin
         self._jumped = False  # it began elsewhere
         self._open: int | None = None  # the last offset given out, where its being done was not heard of
@@ -99,6 +100,9 @@ class KafkaSource:
 
     def put(self, event: EventT[Any]) -> None:
         """Takes a batch of this partition; one from before the last seek is dropped."""
+        if self._epoch is None:
+            self._early.append(event)
+            return
         delivery = cast(Delivery, event.value)
         if delivery.epoch != self._epoch or self._jumped:
             return
@@ -161,7 +165,11 @@ class KafkaSource:
         if self._jumped and self._end == place:
             await self._missed(place)
         self.reset()
+        self._early.clear()
         self._epoch, self._end = await self._rewind(place), place
+        for event in self._early:
+            self.put(event)
+        self._early.clear()
 
     async def _missed(self, place: int) -> None:
         """Other records came where `place` was to be read: is it still, or at all, in the log?"""

@@ -298,3 +298,21 @@ class TestRest:
         await asyncio.sleep(0.01)
         rig.put(0, [0])
         assert (offsets(await asking), rig.seeks) == ([0], [0, 0])
+
+
+async def test_records_that_are_quicker_than_the_answer_to_a_seek_are_not_lost() -> None:
+    """The consumer reads on at once, and may deliver before the driver's turn comes: nobody would send them again."""
+    rig = Rig()
+    plain = rig.rewind
+
+    async def quick(place: int) -> int:
+        epoch = await plain(place)
+        rig.put(place - 5, range(place - 5, place), epoch=epoch - 1)  # of before the seek
+        rig.put(place, range(place, place + 3))
+        await asyncio.sleep(0)
+        return epoch
+
+    rig.source._rewind = quick
+    batch = await asyncio.wait_for(rig.source.next(20), IDLE_S * 4)
+    assert batch is not None
+    assert [record.offset for record in batch.records] == [20, 21, 22]
