@@ -67,6 +67,8 @@ class ListSource:
         await asyncio.sleep(0.2)
         return None
 
+    def hold(self, last: int) -> None: ...
+
     def done(self, last: int) -> None: ...
 
     async def read(self, first: int, last: int) -> Batch[Memory] | None:

@@ -81,6 +81,10 @@ class LongSource:
         """Nobody follows the past."""
         return await self._kafka.next(place)
 
+    def hold(self, last: int) -> None:
+        """Nobody waits for a range of the past."""
+        self._kafka.hold(last)
+
     def done(self, last: int) -> None:
         """Nothing is acknowledged."""
         self._kafka.done(last)

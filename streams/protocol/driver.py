@@ -192,7 +192,6 @@ class Driver(Generic[R, P, O]):
         else:
             if self._again:
                 self._again = await look_again(self._shards, self._sink, self._since)
-                self._source.done(self._learned.place - 1)  # what was read for it is not in hand
             await self._advance(self._learned)
 
     # ---- LEARN
@@ -247,6 +246,8 @@ class Driver(Generic[R, P, O]):
     async def _repeat(self, range_: Open, genesis: int) -> None:
         """A range that was open already: the same records, the same configuration, the same bytes."""
         laps = _Laps(self._clock)
+        self.close()
+        self._source.hold(range_.last)
         batch = await self._source.read(range_.first, range_.last)
         if batch is None or batch.last != range_.last:
             raise stops.log_holes(self._tp, range_.first, range_.last)

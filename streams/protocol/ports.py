@@ -311,6 +311,10 @@ class Source(Protocol[R]):
         """
         ...
 
+    def hold(self, last: int) -> None:
+        """A range that was open already is worked on, up to `last`; what was handed out before is given back."""
+        ...
+
     def done(self, last: int) -> None:
         """Everything up to `last` is published: what was handed out may be acknowledged."""
         ...

@@ -5,7 +5,7 @@ follows, batches come out of a queue, several small ones together; when it says 
 are acknowledged. A batch ahead is cut only when it is full or the range before it is done: a small one cut early would
 leave whatever arrives next for a third range, and a record would wait for two and a half ranges instead of one and a
 half. When it asks for another place (after a start, a rollback of the store, another owner's open range)
-the consumer seeks and what was queued is void. An open range is read again beside the consumer.
+the consumer seeks and what was queued is void. An open range is read again beside the consumer, and held (`hold`).
 
 The price: every start, and every new assignment, begins with a seek, even where the committed offset was right.
 """
@@ -48,8 +48,7 @@ class KafkaSource:
         self._early: list[EventT[Any]] = []  # came while the consumer was told: it may be as quick as its answer
         self._end: int | None = None  # where the batch that arrives next must begin
         self._jumped = False  # it began elsewhere
-        self._open: int | None = None  # the last offset given out, where its being done was not heard of
-        self._idle = False  # the last answer was None
+        self._open: int | None = None  # the last offset in hand: given out or held, and not heard of as done
         self._waiting = False
         self._news = asyncio.Event()
         self._resting = asyncio.Event()
@@ -59,7 +58,7 @@ class KafkaSource:
 
     async def next(self, place: int) -> Batch[Record] | None:
         """The records from `place` on, at most `limit`; None after `idle_s` without any."""
-        if self._idle or (self._open is not None and place <= self._open):
+        if self._open is not None and place <= self._open:
             self._open = None  # it was given back: nothing is in hand
         now = asyncio.get_running_loop().time
         deadline = now() + self._idle_s
@@ -69,12 +68,15 @@ class KafkaSource:
                 continue
             in_hand = self._open is not None
             if not await self._wait(None if in_hand else deadline):
-                self._idle = True
                 return None
             if in_hand:
                 deadline = now() + self._idle_s
-        self._idle, self._open = False, batch.last
+        self._open = batch.last
         return batch
+
+    def hold(self, last: int) -> None:
+        """An open range is in hand, up to `last`, and nothing of what was given out."""
+        self._open = last
 
     def done(self, last: int) -> None:
         """Acknowledges what was given out up to `last`."""
@@ -89,7 +91,6 @@ class KafkaSource:
     async def read(self, first: int, last: int) -> Batch[Record] | None:
         """Exactly the records of first..last that the log holds; None where it holds none of them."""
         records = await self._log.read(self.tp.topic, self.tp.partition, first, last)
-        self._open = last
         return Batch(first, records) if records else None
 
     async def bounds(self) -> tuple[int, int]:

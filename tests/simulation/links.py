@@ -195,6 +195,8 @@ class SourceLink:
         await STEP
         return batch
 
+    def hold(self, last: int) -> None: ...
+
     def done(self, last: int) -> None: ...
 
     async def read(self, first: int, last: int) -> Batch[Record] | None:

@@ -186,6 +186,24 @@ async def test_the_next_batch_is_fetched_while_a_range_waits_for_its_acknowledge
     assert len([place for place in before_the_first_row if place > 0]) == 1
 
 
+async def test_an_open_range_is_held_before_what_follows_it_is_asked_for() -> None:
+    bench = Bench()
+    await bench.work(lambda: len(bench.decided()) > 0, bench.hire(most=10))
+    told: list[tuple[str, int]] = []
+
+    class Watched(SourceLink):
+        def hold(self, last: int) -> None:
+            told.append(("hold", last))
+
+        async def next(self, place: int) -> Batch[Record] | None:
+            told.append(("next", place))
+            return await super().next(place)
+
+    await bench.work(bench.closed, bench.hire(source=Watched(bench.partition, bench.rng, 10)))
+    _, last = told[0]
+    assert told[:2] == [("hold", last), ("next", last + 1)]
+
+
 async def test_an_outage_is_waited_out_with_growing_pauses_and_nothing_is_lost() -> None:
     bench = Bench()
     bench.weather.store = 1.0

@@ -273,13 +273,42 @@ class TestRest:
 
     async def test_a_range_that_was_open_before_is_waited_for(self) -> None:
         rig = Rig()
-        await rig.source.read(0, 4)
+        rig.source.hold(4)
         ahead = await rig.asked(5)
         rig.source.pause()
         assert not await self.resting(rig)
         rig.source.done(4)
         assert await self.resting(rig)
         ahead.cancel()
+
+    async def test_an_open_range_that_is_met_after_an_idle_time_is_waited_for(self) -> None:
+        rig, asking = await begun()
+        assert await asking is None
+        rig.source.hold(4)
+        ahead = await rig.asked(5)
+        rig.source.pause()
+        assert not await self.resting(rig)
+        ahead.cancel()
+
+    async def test_a_batch_ahead_is_waited_for_whatever_is_read_beside_it(self) -> None:
+        rig, asking = await begun(limit=2)
+        rig.put(0, [0, 1])
+        await asking
+        rig.put(2, [2, 3])
+        assert offsets(await rig.source.next(2)) == [2, 3]
+        await rig.source.read(0, 0)  # a shard is caught up to where the range begins
+        rig.source.done(1)
+        ahead = await rig.asked(4)
+        rig.source.pause()
+        assert not await self.resting(rig)
+        ahead.cancel()
+
+    async def test_what_is_only_read_is_waited_for_by_nobody(self) -> None:
+        rig, asking = await begun()
+        await rig.source.read(0, 4)
+        rig.source.pause()
+        assert await self.resting(rig)
+        asking.cancel()
 
     async def test_a_batch_that_was_given_back_is_not(self) -> None:
         rig, asking = await begun()
