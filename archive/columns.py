@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -19,6 +19,7 @@ import numpy as np
 from archive.arrow import pa
 from schemas.decisions import Anomaly, AppliedRow, Decision, DecisionLog
 from schemas.outcomes import Outcome
+from schemas.records import Record
 from schemas.timestamps import epoch_ms
 
 OFFSET, TIMESTAMP = "kafka_offset", "kafka_timestamp"
@@ -32,21 +33,6 @@ KAFKA: Final = (
     pa.field("kafka_headers", pa.list_(pa.struct([("name", pa.string()), ("value", pa.binary())]))),
     pa.field("kafka_value", pa.binary()),
 )
-
-
-class Record(Protocol):
-    """A record as aiokafka gives it; timestamp in epoch ms."""
-
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
 
 
 class Row(NamedTuple):

@@ -16,9 +16,10 @@ from typing import Any, Final
 import orjson
 
 from archive.arrow import pa, parquet
-from archive.columns import Record, schema_of, table_of
+from archive.columns import schema_of, table_of
 from archive.errors import ArchiveError
 from archive.names import Span
+from schemas.records import Record
 
 VERSION: Final = 1
 GROUP_BYTES: Final = 8_000_000  # of keys and values in a row group, before compression

@@ -19,11 +19,11 @@ import msgspec
 from schemas.decisions import decode_applied
 from schemas.decode import decode_batch
 from schemas.ids import decision_id
+from schemas.records import Record
 from schemas.topics import applied_partition, dead_letters_of
 from streams.protocol.ports import Verdict
 from streams.transport.checks import check_applied
 from streams.transport.log import LogReader, TopicFacts
-from streams.transport.records import Record
 
 SHOWN = 20  # problems that are named
 

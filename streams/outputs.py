@@ -34,11 +34,11 @@ from schemas.decisions import (
 from schemas.decode import Decoded, Fault
 from schemas.decode import Reason as DeadReason
 from schemas.ids import decision_id
+from schemas.records import Record
 from schemas.topics import dead_letters_of
 from streams.configuration import Configuration
 from streams.protocol.ports import Exceptions, Tp, Verdict
 from streams.transport.output import Output
-from streams.transport.records import Record
 
 Floats2d = npt.NDArray[np.float64]
 REMEMBERED_SESSIONS = 100_000

@@ -24,6 +24,7 @@ from features.compact import canonical_each
 from features.definitions import Definitions, Flow
 from features.group import Group
 from features.join import Meeting, canonical
+from schemas.records import Record
 from schemas.settings import Settings
 from streams.configuration import Configurations, from_files
 from streams.data.cluster import Cluster
@@ -39,7 +40,6 @@ from streams.transport.applied import APPLIED, AppliedLog
 from streams.transport.checks import check_applied
 from streams.transport.link import Link
 from streams.transport.log import LogReader, TopicFacts
-from streams.transport.records import Record
 from streams.transport.source import KafkaSource
 from streams.work import Prepared, RangeWork
 

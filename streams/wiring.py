@@ -25,6 +25,7 @@ from faust.types import TP
 from features.bag import BadBagError
 from features.definitions import Definitions
 from models.rules import RulesError
+from schemas.records import Record
 from schemas.settings import Settings, unknown_variables
 from streams.budget import check_bounds
 from streams.configuration import BadConfigurationError, Configuration, Configurations, from_files
@@ -52,7 +53,6 @@ from streams.transport.link import Link
 from streams.transport.log import LogReader
 from streams.transport.partitions import PartitionTasks
 from streams.transport.profile import Profile, profile_of
-from streams.transport.records import Record
 from streams.transport.serve import Watch, serve
 from streams.transport.sink import KafkaSink
 from streams.transport.source import KafkaSource

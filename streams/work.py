@@ -32,13 +32,13 @@ from features.kin import Kin, alike
 from features.payload import payloads
 from schemas.decode import Decoded
 from schemas.ids import hashes64, payload_hashes
+from schemas.records import Record
 from streams.configuration import Configuration, Configurations
 from streams.growth import NOTHING, Growth, Known, larger, largest_of
 from streams.outputs import RangeOutputs, Writer
 from streams.protocol.ports import Batch, Exceptions, Facts, Open, ShardBags, ShardCall, Swap, Tp
 from streams.stores.keys import Part, Spread, bag_key, spread
 from streams.together import Together
-from streams.transport.records import Record
 
 STAMP_BYTES = 8
 LATE_MS = 60_000  # counted as late, and scored all the same

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from archive.columns import Record
 from archive.names import Span, date_of, day_of
 from archive.parquet import size_of
+from schemas.records import Record
 
 
 @dataclass(frozen=True, slots=True)

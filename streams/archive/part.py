@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from archive.columns import Record
 from archive.cover import newest
 from archive.names import File
+from schemas.records import Record
 from streams.archive import stops
 from streams.archive.buffer import Buffer, Cut, Limits
 from streams.archive.files import Files

@@ -13,29 +13,20 @@ from typing import Literal, Protocol
 
 from aiokafka import TopicPartition  # type: ignore[import-untyped]  # it ships no types
 
+from schemas.records import Record
 from streams.data.cluster import Cluster, ClusterError
 
 POLL_MS = 200
 Place = Literal["start", "end"] | int
 
 
-class Read(Protocol):
-    """A record as aiokafka gives it."""
+class Read(Record, Protocol):
+    """A record that says where it stands."""
 
     @property
     def topic(self) -> str: ...
     @property
     def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> tuple[tuple[str, bytes | None], ...]: ...
 
 
 @dataclass(frozen=True, slots=True)

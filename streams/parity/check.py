@@ -19,12 +19,13 @@ import numpy as np
 
 from features.definitions import Definitions
 from features.replay import AT_ONCE, Range, Rebuilt, Replay
+from schemas.records import Record
 from streams.parity.oracle import Oracle, Sample
 from streams.parity.pairs import Logged, Pairs, Terms, Why
 from streams.parity.tally import Tally
 from streams.past.feed import Feed, Told
 from streams.past.reach import reach_ms
-from streams.past.reading import Line, Partition, Past, Record
+from streams.past.reading import Line, Partition, Past
 
 DECISIONS = "decisions"
 SHOWN = 20

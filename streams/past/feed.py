@@ -17,8 +17,9 @@ import numpy as np
 from features.columns import Ints
 from features.definitions import Definitions, Flow
 from features.replay import LAST, Range
+from schemas.records import Record
 from streams.past.course import Applied, Course
-from streams.past.reading import Line, Partition, Past, Record
+from streams.past.reading import Line, Partition, Past
 
 COMPLETE = -1  # nothing is lost
 

@@ -13,12 +13,12 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from schemas.records import Record
 from schemas.topics import applied_partition
 from streams.past.reading import Line, Partition, Topic
 from streams.protocol.ports import Row, Tp
 from streams.transport.applied import APPLIED, AppliedLog, decode_row
 from streams.transport.log import LogReader
-from streams.transport.records import Record
 
 STRETCH_BYTES = 1_000_000
 LOOK_S = 0.1

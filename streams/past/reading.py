@@ -11,20 +11,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from schemas.records import Record
 from streams.protocol.ports import Row
 
 Partition = tuple[str, int]  # topic, number
-
-
-class Record(Protocol):
-    """What is read of a record; timestamp in epoch ms."""
-
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def value(self) -> bytes | None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from archive.columns import Row, records_of
 from archive.cover import cover
 from archive.places import Place
 from archive.reader import Partition, footer
+from schemas.records import Record
 from streams.protocol.ports import Batch, Stop, Tp
-from streams.transport.records import Record
 from streams.transport.source import KafkaSource
 
 

@@ -28,11 +28,12 @@ from typing import Any, Protocol, cast
 from faust.transport.drivers.aiokafka import Consumer as FaustConsumer
 from faust.types import TP, ConsumerMessage
 
+from schemas.records import Record
 from streams.protocol.ports import Batch, Stop
 from streams.transport.admission import not_permitted
 from streams.transport.aio import ConsumerStoppedError, FencedInstanceIdError
 from streams.transport.fetching import COMMIT_S, PAUSE_S, BatchConsumerThread, Connected
-from streams.transport.records import Fetched, Record
+from streams.transport.records import Fetched
 
 log = logging.getLogger(__name__)
 

@@ -18,6 +18,7 @@ from enum import IntEnum
 from functools import partial
 from typing import Any, TypeVar
 
+from schemas.records import Record
 from streams.protocol.ports import SinkDown, Stop
 from streams.transport.admission import admitted, forbidden, not_permitted
 from streams.transport.aio import (
@@ -35,7 +36,7 @@ from streams.transport.aio import (
     for_code,
 )
 from streams.transport.link import Link
-from streams.transport.records import Fetched, Record, unread
+from streams.transport.records import Fetched, unread
 from streams.transport.requests import PermittedRequest, StableOffsetRequest, TopicsRequest
 
 EARLIEST, LATEST = -2, -1

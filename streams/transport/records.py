@@ -9,10 +9,11 @@ walk over batches (checksums, control batches, aborted transactions) is written 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import chain, islice
-from typing import Any, Protocol
+from typing import Any
 
+from schemas.records import Record
 from streams.transport.aio import (
     READ_COMMITTED,
     CorruptRecordException,
@@ -20,21 +21,6 @@ from streams.transport.aio import (
     PartitionRecords,
     TopicPartition,
 )
-
-
-class Record(Protocol):
-    """A record as aiokafka's C parser makes it."""
-
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
 
 
 class Fetched:

@@ -21,11 +21,11 @@ from typing import Any, cast
 
 from faust.types import EventT
 
+from schemas.records import Record
 from streams.protocol import stops
 from streams.protocol.ports import Batch, Tp
 from streams.transport.consumer import Delivery
 from streams.transport.log import LogReader
-from streams.transport.records import Record
 
 OFFSET = attrgetter("offset")
 SEEK_AGAIN_S = 0.2
