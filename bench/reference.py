@@ -1,9 +1,13 @@
 """The reference job beside its peers, in one run of the peer bench: `make bench PEERBENCH=DIR`.
 
+    python -m bench.reference --peerbench DIR --rows all      beside Kafka Streams and Flink too, and exactly-once
+    python -m bench.reference --peerbench DIR --rows headrace,kstreams_mem --events 100000 --lat-secs 8 --no-figure
+
 The peer bench is copied to .cache/peerbench (its own folder may be read-only), the environments of the rows named are
-made from its own setup script, our row is added to its table and its `run.py` does the rest: outputs checked against
-the reference, three rounds of saturation, latency at 2,000 events/s. What comes out is docs/figures/reference-job.json:
-ratios within one run, since machines drift.
+made from its own setup script, those of Java (a JDK 17 and Maven) compiled by its own build script, our rows are added
+to its table and its `run.py` does the rest: outputs checked against the reference, three rounds of saturation, latency
+at 2,000 events/s. Options that are not known here are given to it. What comes out is docs/figures/reference-job.json:
+ratios within one run, since machines drift. The price of all rows: twenty minutes, and cores 0 and 1 to themselves.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +28,23 @@ from bench import figure
 HERE = Path(__file__).resolve().parent
 OUT = figure.ROOT / ".cache" / "peerbench"
 ROWS = ("headrace", "quix", "floor_aiokafka")
+STREAMS_AND_FLINK = ("kstreams_mem", "flink_java")  # state in memory: their fastest
+EXACTLY_ONCE = ("headrace_eos", "kstreams_eos", "kstreams_mem_eos")
+ALL = (*ROWS, *STREAMS_AND_FLINK, *EXACTLY_ONCE)
+JAVA = ("kstreams", "flink_java", "floor_java")  # how the names of rows begin that are compiled
 VENVS = {"floor_aiokafka": "core", "floor_confluent": "core", "quix": "quix"}
-# Adds our row and runs the bench: executed by the bench's own Python.
+# Adds our rows, and Kafka Streams' memory store in a mode that the bench has for RocksDB alone, and runs the bench:
+# executed by the bench's own Python.
 LAUNCH = """
 import os, sys
 sys.path.insert(0, {here!r})
 import run
 run.IMPLS["headrace"] = ("Headrace, bags in Valkey", ["bash", {row!r}], ["headrace_job.py"])
-for name in ("headrace_eos",):
-    run.IMPLS[name] = ("Headrace, exactly-once", ["bash", {row!r}], ["headrace_job.py"])
-    run.ENV[name] = {{"HEADRACE_DELIVERY": "exactly-once"}}
+run.IMPLS["headrace_eos"] = ("Headrace, exactly-once", ["bash", {row!r}], ["headrace_job.py"])
+run.ENV["headrace_eos"] = {{"HEADRACE_DELIVERY": "exactly-once"}}
+run.IMPLS["kstreams_mem_eos"] = ("Kafka Streams 4.1 (memory store, exactly_once_v2)", *run.IMPLS["kstreams_mem"][1:])
+run.ENV["kstreams_mem_eos"] = run.ENV["kstreams_mem"] | run.ENV["kstreams_eos"]
+run.COPIES["kstreams_mem_eos"] = run.COPIES["kstreams_mem"]
 sys.argv = ["run.py", *sys.argv[1:]]
 run.main()
 """
@@ -62,6 +74,8 @@ def prepare(peerbench: Path, rows: tuple[str, ...]) -> None:
         goal = ["dependency:copy-dependencies", "-DoutputDirectory=libs"]
         command = ["mvn", "-q", "-B", "-f", pom, *goal]
         subprocess.run(command, check=True)
+    if any(row.startswith(JAVA) for row in rows) and not (OUT / "impl-java" / "flink" / "classes").exists():
+        subprocess.run(["bash", str(OUT / "impl-java" / "build.sh")], check=True)
     shutil.copyfile(HERE / "peers" / "headrace_job.py", OUT / "impl" / "headrace_job.py")
 
 
@@ -96,40 +110,60 @@ def summary(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def ratios(rows: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """Ours against the peers of the same run."""
-    ours = rows.get("headrace", {})
-    out: dict[str, float] = {}
-    for peer in ("quix", "floor_aiokafka"):
-        if ours.get("events_s") and rows.get(peer, {}).get("events_s"):
-            out[f"events_s_vs_{peer}"] = round(ours["events_s"] / rows[peer]["events_s"], 2)
-    floor = rows.get("floor_aiokafka", {})
-    for key in ("p50_ms", "p99_ms"):
-        if ours.get(key) and floor.get(key):
-            out[f"{key}_vs_floor"] = round(ours[key] / floor[key], 2)
-    return out
+    """Ours against the peers of the same run; of the peers that did not run, or gave no number, nothing."""
+    found = {name: _ratio(rows, *of) for name, (of, _) in RATIOS.items()}
+    return {name: ratio for name, ratio in found.items() if ratio is not None}
+
+
+def _ratio(rows: dict[str, dict[str, Any]], ours: str, peer: str, key: str) -> float | None:
+    mine, theirs = (rows.get(name, {}).get(key) for name in (ours, peer))
+    return round(mine / theirs, 2) if mine and theirs else None
+
+
+def target(rows: Collection[str]) -> dict[str, float]:
+    """What is wanted of a run of these rows."""
+    return {"cpu_us": CPU_US} | {
+        name: want for name, ((ours, peer, _), want) in RATIOS.items() if {ours, peer} <= {*rows}
+    }
+
+
+CPU_US = 10
+# ratio -> ((our row, the peer's, what is compared), what is wanted: at least of a rate, at most of a latency)
+RATIOS: Mapping[str, tuple[tuple[str, str, str], float]] = {
+    "events_s_vs_quix": (("headrace", "quix", "events_s"), 2.2),
+    "events_s_vs_floor_aiokafka": (("headrace", "floor_aiokafka", "events_s"), 1.2),
+    "events_s_vs_kstreams_mem": (("headrace", "kstreams_mem", "events_s"), 1),
+    "events_s_vs_flink_java": (("headrace", "flink_java", "events_s"), 1),
+    "p50_ms_vs_floor": (("headrace", "floor_aiokafka", "p50_ms"), 1.5),
+    "p99_ms_vs_floor": (("headrace", "floor_aiokafka", "p99_ms"), 1.5),
+    "eos_events_s_vs_kstreams_eos": (("headrace_eos", "kstreams_eos", "events_s"), 1),
+    "eos_p99_ms_vs_kstreams_eos": (("headrace_eos", "kstreams_eos", "p99_ms"), 1),
+    "eos_events_s_vs_kstreams_mem_eos": (("headrace_eos", "kstreams_mem_eos", "events_s"), 1),
+    "eos_p99_ms_vs_kstreams_mem_eos": (("headrace_eos", "kstreams_mem_eos", "p99_ms"), 1),
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peerbench", type=Path, required=True)
-    parser.add_argument("--rows", default=",".join(ROWS))
+    parser.add_argument("--rows", default=",".join(ROWS), help="of the peer bench and ours, by commas, or `all`")
     parser.add_argument("--do", default="check,sat,lat")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--name", default="reference-job")
     parser.add_argument("--no-figure", action="store_true")
-    a = parser.parse_args()
-    rows = tuple(a.rows.split(","))
+    a, more = parser.parse_known_args()
+    rows = ALL if a.rows == "all" else tuple(a.rows.split(","))
     prepare(a.peerbench.resolve(), rows)
     results = OUT / f"{a.name}-results.json"
-    measured = run_bench(rows, ["--do", a.do, "--repeats", str(a.repeats)], results)
+    measured = run_bench(rows, ["--do", a.do, "--repeats", str(a.repeats), *more], results)
     table = {name: summary(row) for name, row in measured.items()}
     print(json.dumps({"rows": table, "ratios": ratios(table)}, indent=2))
     if not a.no_figure:
         path = figure.write(
             a.name,
             value=ratios(table),
-            target={"cpu_us": 14, "events_s_vs_quix": 2.2, "events_s_vs_floor_aiokafka": 1.2, "p99_ms_vs_floor": 1.5},
-            command=f"make bench PEERBENCH={a.peerbench}",
+            target=target(rows),
+            command=f"python -m bench.reference --peerbench {a.peerbench} --rows {a.rows}",
             data_hash=figure.sha256(OUT / "gen.py", OUT / "impl" / "job.py"),
             rows=table,
         )

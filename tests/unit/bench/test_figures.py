@@ -88,7 +88,7 @@ REFERENCE = {
     "name": "reference-job",
     "value": RATIOS,
     "target": {"cpu_us": 14, "events_s_vs_quix": 2.2, "events_s_vs_floor_aiokafka": 1.2, "p99_ms_vs_floor": 1.5},
-    "rows": {"headrace": {"cpu_us": 13.9}},
+    "rows": {"headrace": {"cpu_us": 13.9, "outputs_ok": True}},
 }
 INSTALL = {"name": "install", "value": {"help_ms": 50, "mb": 9}, "target": {"help_ms": 300, "mb": 10}}
 ROW = {"share_under_1kb": 0.96, "largest_bytes": 9_000}
@@ -103,7 +103,10 @@ VECTOR = {
     ("found", "broken"),
     [
         (REFERENCE, {"value": {**RATIOS, "events_s_vs_quix": 2.1}}),
-        (REFERENCE, {"rows": {"headrace": {"cpu_us": 14.1}}}),
+        (REFERENCE, {"rows": {"headrace": {"cpu_us": 14.1, "outputs_ok": True}}}),
+        (REFERENCE, {"rows": {"headrace": {"cpu_us": 13.9, "outputs_ok": False}}}),
+        (REFERENCE, {"value": {**RATIOS, "p99_ms_vs_floor": 1.6}}),
+        (REFERENCE, {"target": {"events_s_vs_flink_java": 1}}),
         (REFERENCE, {"value": {"events_s_vs_quix": 9}}),
         (INSTALL, {"value": {"help_ms": 50, "mb": 11}}),
         (VECTOR, {"value": {"at-least-once": {**ROW, "largest_bytes": 17_000}}}),
