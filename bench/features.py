@@ -20,7 +20,7 @@ import numpy.typing as npt
 from features.bag import lift
 from features.columns import Columns
 from features.compact import compact, over_cap
-from features.entry import own_of
+from features.entry import own_of, stamped
 from features.feature import RECENCY, Count, Distinct, Feature, Measure, Measured, Sum, each
 from features.fold import fold
 from features.group import Group
@@ -133,8 +133,7 @@ class Bags:
     def _append(self, keys: list[str], new: list[bytes]) -> None:
         stamp = self.number.to_bytes(8, "big")
         for key, entries in zip(keys, new, strict=True):
-            stamped = b"".join(stamp + entries[i : i + 32] for i in range(0, len(entries), 32))
-            self.kept[key] = self.kept.get(key, b"") + stamped
+            self.kept[key] = self.kept.get(key, b"") + stamped(entries, stamp)
 
 
 def measure(groups: list[Group], batch: int, events: int) -> None:

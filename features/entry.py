@@ -125,6 +125,13 @@ def pack(group: Group, at: Ints, amount: Ints, flags: Ints, place: Ints, others:
     return words
 
 
+def stamped(entries: bytes, stamp: bytes, size: int = ENTRY_BYTES) -> bytes:
+    """Entries of `size` bytes each, as the store appends them: every one behind the stamp."""
+    if len(entries) == size:
+        return stamp + entries
+    return b"".join(stamp + entries[at : at + size] for at in range(0, len(entries), size))
+
+
 def mark_of(group: Group) -> int:
     """The last byte of the group's entries."""
     return VERSION << 5 | group.layout

@@ -24,7 +24,7 @@ from features.bag import Numbers, stamps_of
 from features.columns import Columns, Floats2d, Ints
 from features.compact import compact_kin, over_cap
 from features.definitions import Definitions
-from features.entry import ENTRY_BYTES, Own, own_of
+from features.entry import ENTRY_BYTES, Own, own_of, stamped
 from features.fold import Lot, fold_each
 from features.group import Group
 from features.kin import alone
@@ -204,7 +204,7 @@ class _Bags:
         young, old = self._young, self._old
         for entity, shard, entries in zip(entities, shards, payloads(self._group, own, len(entities)), strict=True):
             bag = young.get(entity) or old.pop(entity, b"")
-            young[entity] = bag + _stamped(entries, stamps[shard])
+            young[entity] = bag + stamped(entries, stamps[shard])
         self._grown.update(zip(entities, shards, strict=True))
         return _Touched(entities, np.array(shards, np.int64), own)
 
@@ -241,9 +241,3 @@ def _ordered(group: Group, bag: bytes) -> bytes:
     start = len(bag) - STAMPED_BYTES * len(stamps)
     entries = np.frombuffer(bag, np.uint8, offset=start).reshape(-1, STAMPED_BYTES)
     return bag[:start] + entries[np.argsort(stamps, kind="stable")].tobytes()
-
-
-def _stamped(entries: bytes, stamp: bytes) -> bytes:
-    if len(entries) == ENTRY_BYTES:
-        return stamp + entries
-    return b"".join(stamp + entries[at : at + ENTRY_BYTES] for at in range(0, len(entries), ENTRY_BYTES))

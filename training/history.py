@@ -16,7 +16,7 @@ import numpy as np
 from features.columns import Columns, Floats2d, Ints
 from features.compact import compact, over_cap
 from features.definitions import Flow
-from features.entry import ENTRY_BYTES, own_of
+from features.entry import own_of, stamped
 from features.fold import fold
 from features.group import Group
 from features.payload import payloads
@@ -44,7 +44,7 @@ class Bags:
         folded = fold(self.group, bags, np.full(len(entities), self._number, np.uint64), own)
         stamp = self._number.to_bytes(8, "big")
         for entity, bag, added in zip(entities, bags, payloads(self.group, own, len(entities)), strict=True):
-            self._bags[entity] = (bag or b"") + _stamped(added, stamp)
+            self._bags[entity] = (bag or b"") + stamped(added, stamp)
         self._compact(entities)
         return folded
 
@@ -63,7 +63,3 @@ def vectors(flow: Flow, vector: Vector, batches: Iterable[tuple[Sequence[Any], I
     for events, at_ms in batches:
         columns = flow.columns(events, at_ms)
         yield vector.rows(columns, {each.group.name: each.fold_in(columns) for each in bags})
-
-
-def _stamped(entries: bytes, stamp: bytes) -> bytes:
-    return b"".join(stamp + entries[at : at + ENTRY_BYTES] for at in range(0, len(entries), ENTRY_BYTES))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from features import entry
 from features.bag import ENTRY_WORDS
 from features.compact import compact
 from features.entry import Own
@@ -46,9 +47,7 @@ def own(
 
 def stamped(group: Group, events: Own, number: int = 1_000) -> bytes:
     """The bag after one range of these events."""
-    entries = payloads(group, events, 1)[0]
-    stamp = number.to_bytes(8, "big")
-    return b"".join(stamp + entries[i : i + 32] for i in range(0, len(entries), 32))
+    return entry.stamped(payloads(group, events, 1)[0], number.to_bytes(8, "big"))
 
 
 def compacted(group: Group, bag: bytes, limit: int = 1 << 62) -> bytes:

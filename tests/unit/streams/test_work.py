@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from features.entry import stamped
 from features.shop import shop_definitions
 from schemas.decisions import anomaly_id
 from schemas.timestamps import rfc3339
@@ -102,8 +103,8 @@ def test_a_repeat_that_finds_its_own_entries_in_the_bags_ignores_them() -> None:
     prepared = w.prepare(Batch(1, records))
     calls = w.calls(prepared, {}, 1)
     number = 7
-    stamped = [ShardBags(number, stamped_of(call, number)) for call in calls]
-    assert asyncio.run(w.decide(prepared, range_of(records), stamped, False)).records == first.records
+    bags = [ShardBags(number, stamped_of(call, number)) for call in calls]
+    assert asyncio.run(w.decide(prepared, range_of(records), bags, False)).records == first.records
 
 
 def test_a_shard_found_beyond_the_range_gives_bags_that_hold_it_and_nothing_counts_twice() -> None:
@@ -118,12 +119,8 @@ def test_a_shard_found_beyond_the_range_gives_bags_that_hold_it_and_nothing_coun
 
 def stamped_of(call: ShardCall, number: int) -> list[bytes]:
     """The bags of a shard that were empty before this call."""
-    return [_stamped(payload, number, size) for payload, size in zip(call.payloads, call.sizes, strict=True)]
-
-
-def _stamped(payload: bytes, number: int, size: int = 32) -> bytes:
     stamp = number.to_bytes(8, "big")
-    return b"".join(stamp + payload[at : at + size] for at in range(0, len(payload), size))
+    return [stamped(payload, stamp, size) for payload, size in zip(call.payloads, call.sizes, strict=True)]
 
 
 def test_entries_are_sent_from_the_offset_asked_for_and_keys_stay_the_same() -> None:
@@ -176,9 +173,7 @@ def test_a_session_that_is_unusual_is_told_once_and_again_only_for_the_same_even
     before = work("clickstream")
     older = before.prepare(Batch(0, records))
     entries = {call.shard: call for call in before.calls(older, {}, 0)}
-    bags = [
-        ShardBags(9, [_stamped(entries[call.shard].payloads[i], 1) for i in range(len(call.keys))]) for call in calls
-    ]
+    bags = [ShardBags(9, stamped_of(entries[call.shard], 1)[: len(call.keys)]) for call in calls]
     assert values(asyncio.run(w.decide(prepared, range_of(more), bags, False)), "anomalies") == []
 
 
@@ -196,8 +191,8 @@ class Store:
         self.number += 1
         bags = [ShardBags(self.number, [self.bags.get(key) for key in call.keys]) for call in calls]
         for call in calls:
-            for key, payload in zip(call.keys, call.payloads, strict=True):
-                self.bags[key] = self.bags.get(key, b"") + _stamped(payload, self.number)
+            for key, added in zip(call.keys, stamped_of(call, self.number), strict=True):
+                self.bags[key] = self.bags.get(key, b"") + added
         return values(asyncio.run(w.decide(prepared, range_of(records), bags, False)), "anomalies")
 
 
