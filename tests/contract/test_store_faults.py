@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from tests.support.valkey import ValkeyCluster, start_valkey
 
 PARTITIONS = [Tp("orders", number, "id") for number in range(4)]
 AWAY_S = 20.0
+TURNS_OF_AN_APPLY = 500  # of the event loop; 30 do
 
 
 @dataclass
@@ -108,13 +110,37 @@ async def through(feed: Feed, ranges: int, *faults: Callable[[], object]) -> Non
     await asyncio.wait_for(running, AWAY_S)
 
 
+async def killed(server: Server, feed: Feed) -> None:
+    """A kill while applies are under way, certainly: what a server at a standstill is asked, it has yet to answer.
+
+    A plain kill may fall just after an answer, before the next question: the client then notices the lost connection,
+    prepares again, and no apply has failed.
+    """
+    failed = len(feed.failures)
+    stop(server)
+    await turns()
+    server.start_again()  # kills first
+    await turns()
+    assert "unreachable" in feed.failures[failed:], "no apply was under way"
+
+
+def stop(server: Server) -> None:
+    server.child.stop()
+    os.waitid(os.P_PID, server.child.pid, os.WSTOPPED | os.WNOWAIT)  # by then it stands still
+
+
+async def turns() -> None:
+    """From one answer until the next question is sent, or from a lost connection until the feed has noted it."""
+    for _ in range(TURNS_OF_AN_APPLY):
+        await asyncio.sleep(0)
+
+
 async def test_a_store_killed_in_the_middle_of_applies_has_each_range_whole_or_not_at_all(
     server: Server, store: ValkeyStore
 ) -> None:
     feed = Feed(store)
-    await through(feed, 150, server.start_again, server.start_again, server.start_again)  # kills first
+    await through(feed, 150, *[lambda: killed(server, feed)] * 3)
     await everything_once(store, 150)
-    assert "unreachable" in feed.failures
 
 
 async def test_a_store_that_stands_still_for_3_s_is_waited_for(server: Server) -> None:
@@ -180,10 +206,9 @@ async def test_a_node_of_the_cluster_is_killed_and_comes_back(valkey_cluster: Va
         client.flushall(target_nodes=redis.RedisCluster.PRIMARIES)
     async with store_at(valkey_cluster.url) as store:
         feed = Feed(store)
-        await through(feed, 60, valkey_cluster.nodes[0].start_again, valkey_cluster.nodes[2].start_again)
+        await through(feed, 60, *[lambda node=node: killed(node, feed) for node in valkey_cluster.nodes[::2]])
         valkey_cluster.wait_until_whole()
         await everything_once(store, 60)
-        assert set(feed.failures) & {"unreachable", "cluster"}
 
 
 async def test_a_replica_takes_over_from_a_killed_primary(children: Children) -> None:
