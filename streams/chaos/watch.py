@@ -12,7 +12,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
-from schemas.outcomes import OUTCOMES
 from streams.embedded.processes import LOCALHOST
 from streams.protocol.ports import SinkDown, StoreDown
 from streams.stores.admin import Place, places
@@ -77,16 +76,7 @@ class Watch:
 
     async def ends(self) -> dict[Partition, int]:
         """Where each partition's log ends: behind its last record."""
-        return {key: await self._end(*key) for key in self.partitions}
-
-    async def _end(self, topic: str, number: int) -> int:
-        """What workers write themselves may end with a transaction's marker, which nobody can take."""
-        if topic != OUTCOMES:
-            return (await self.reader.bounds(topic, number))[1]
-        async for stretch in self.reader.backwards(topic, number):
-            if stretch:
-                return stretch[-1].offset + 1
-        return 0
+        return {key: await self.reader.records_end(*key) for key in self.partitions}
 
     async def begun(self, topic: str) -> int:
         """How many offsets of a topic have been begun."""

@@ -150,6 +150,13 @@ class LogReader:
         chunk = await self._retry(f"the end of {topic}/{partition}", ask)
         return start, max(start, chunk.end)
 
+    async def records_end(self, topic: str, partition: int) -> int:
+        """The offset behind the last record that can be read, 0 where there is none: a log may end in markers."""
+        async for stretch in self.backwards(topic, partition, step=1):
+            if stretch:
+                return stretch[-1].offset + 1
+        return 0
+
     async def since(self, topic: str, partition: int, at_ms: int) -> int:
         """The first offset whose record is dated `at_ms` or later, the log's end where there is none.
 

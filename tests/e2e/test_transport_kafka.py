@@ -117,6 +117,14 @@ class TestExactlyOnce:
             assert (await sink.open(tp), await sink.newest(tp)) == (20, row(10, 19, topic))
         assert await self.visible(place, out) == [b"%d" % i for i in range(20)]
 
+    async def test_a_log_of_transactions_ends_in_a_marker_behind_its_last_record(self, place: Place) -> None:
+        topic, applied, out = await place.topic(1), await place.topic(1), await place.topic(1)
+        async with self.sink(place, topic, applied) as sink, place.log() as log:
+            await sink.open(Tp(topic, 0, "id"))
+            await sink.transact(row(0, 9, topic), of_range(out, 0, 9), 0)
+            assert await log.records_end(out, 0) == 10
+            assert (await log.bounds(out, 0))[1] == 11
+
     async def test_a_repeat_publishes_nothing_below_what_is_committed_and_the_offset_never_goes_back(
         self, place: Place
     ) -> None:

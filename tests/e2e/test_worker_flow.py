@@ -79,13 +79,8 @@ async def _seen(stream: Stream) -> Seen:
     report = await stream.settled(len(SENT) + len(OUTCOMES))
     anomalies = [orjson.loads(record.value or b"") for record in await stream.read("anomalies")]
     rows = await stream.rows()
-    await until(lambda: _lags(worker) == {0.0}, 20.0, lambda: f"the lag stays at {_lags(worker)}")
+    await until(lambda: worker.lags() == {0.0}, 20.0, lambda: f"the lag stays at {worker.lags()}")
     return Seen(worker, report, anomalies, rows, worker.scrape(), worker.samples())
-
-
-def _lags(worker: Worker) -> set[float]:
-    """Told once a second, from the first second on."""
-    return {sample.value for sample in worker.samples() if sample.name == "headrace_lag_records"}
 
 
 # ---------------------------------------------------------------- agents

@@ -103,8 +103,12 @@ async def test_what_is_known_of_each_order_is_what_its_newest_label_says(stream:
     assert first["label"]["type"] == "chargeback"
 
 
-async def test_exactly_once_tells_the_same_and_each_outcome_once(kafka_stream: Stream) -> None:
+async def test_exactly_once_tells_the_same_and_each_outcome_once_and_no_marker_counts_as_lag(
+    kafka_stream: Stream,
+) -> None:
     kafka_stream.environment["DELIVERY"] = "exactly-once"
     await _tells_what_the_newest_labels_say(kafka_stream)
     told = Counter(orjson.loads(read.value or b"")["event_id"] for read in await kafka_stream.read("outcomes"))
     assert set(told.values()) == {1}
+    worker = kafka_stream.workers[-1]
+    await until(lambda: worker.lags() == {0.0}, 20.0, lambda: f"the lag stays at {worker.lags()}")

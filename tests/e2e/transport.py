@@ -140,8 +140,10 @@ class Transport:
         async with place.log() as log:
             assert await log.bounds(topic, 0) == (0, 0)
             assert [stretch async for stretch in log.backwards(topic, 0)] == []
+            assert await log.records_end(topic, 0) == 0
             await publish(place, topic, range(5_000))
             assert await log.bounds(topic, 0) == (0, 5_000)
+            assert await log.records_end(topic, 0) == 5_000
             assert [r.value for r in await log.read(topic, 0, 1_990, 2_010)] == [b"%d" % i for i in range(1_990, 2_011)]
             assert await log.read(topic, 0, 5_000, 6_000) == []
             newest = [record.offset async for stretch in log.backwards(topic, 0) for record in reversed(stretch)]

@@ -84,6 +84,10 @@ class Worker:
         """The sum of the samples that have these labels; 0 where there are none, or nobody answers."""
         return sum(s.value for s in self.samples() if s.name == name and labels.items() <= s.labels.items())
 
+    def lags(self) -> set[float]:
+        """Of all its partitions; none before its first second is over."""
+        return {sample.value for sample in self.samples() if sample.name == "headrace_lag_records"}
+
     def partitions(self) -> set[tuple[str, int]]:
         """What it works on, by its gauges."""
         found = [s.labels for s in self.samples() if s.name == "headrace_position"]
