@@ -28,12 +28,13 @@ from models.rules import RulesError
 from schemas.records import Record
 from schemas.settings import Settings, unknown_variables
 from streams.budget import check_bounds
+from streams.collectors import process_registry
 from streams.configuration import BadConfigurationError, Configuration, Configurations, from_files
 from streams.growth import Appetite, Growth, Stamps
 from streams.logs import configure
 from streams.loops import new_event_loop
 from streams.metering import Meter, MeteredSink, watch_bags, watch_lag
-from streams.metrics import Metrics, process_registry
+from streams.metrics import Metrics
 from streams.outputs import RangeOutputs, Writer
 from streams.parity.plants import PLANT, planted
 from streams.protocol.driver import Driver, Pace

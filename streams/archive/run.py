@@ -23,8 +23,8 @@ from streams.archive.files import Files
 from streams.archive.metrics import ArchiveMetrics
 from streams.archive.part import Means
 from streams.archive.watch import MB, Upkeep, watch_topics
+from streams.collectors import process_registry
 from streams.logs import configure
-from streams.metrics import process_registry
 from streams.protocol.ports import SinkDown, Stop
 from streams.scrape import serve_metrics
 from streams.space import definitions_of

@@ -17,9 +17,9 @@ from contextlib import AsyncExitStack
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from schemas.settings import Settings
+from streams.collectors import process_registry
 from streams.embedded.ending import stop_on_signals
 from streams.logs import configure
-from streams.metrics import process_registry
 from streams.parity.check import Asked, Check, Report
 from streams.parity.once import PATIENCE_S, check_of, past_of
 from streams.protocol.ports import SinkDown

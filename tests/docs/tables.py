@@ -27,7 +27,8 @@ from schemas.money import DEFAULT_RATES
 from schemas.settings import variables
 from schemas.topics import DAY_MS, TOPICS, Topic
 from streams.archive.metrics import ArchiveMetrics
-from streams.metrics import ArrayHistogram, Metrics
+from streams.collectors import ArrayHistogram
+from streams.metrics import Metrics
 from streams.parity.watch import ParityMetrics
 
 Row = tuple[str, ...]

@@ -5,13 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
-from streams.metrics import LATENCY_S, ArrayHistogram, Metrics, process_registry
+from streams.collectors import ArrayHistogram, process_registry
+from streams.metrics import LATENCY_S, Metrics
 
 
 @given(batches=st.lists(st.lists(st.floats(0, 100)), max_size=5))
 def test_an_array_histogram_counts_like_prometheus_own(batches: list[list[float]]) -> None:
     ours, theirs = CollectorRegistry(), CollectorRegistry()
-    array = ArrayHistogram("latency_seconds", "text", LATENCY_S, ours)
+    array = ArrayHistogram("latency_seconds", "text", LATENCY_S, registry=ours)
     single = Histogram("latency_seconds", "text", buckets=LATENCY_S, registry=theirs)
     for batch in batches:
         array.observe(np.array(batch))
