@@ -21,7 +21,6 @@ from streams.data.consume import Read
 RATE_OVER_S = 5.0
 LATENCIES = 20_000  # the latest; two percentiles of them are shown
 ALERTS = 200
-REASONS = 2  # of an alert in words; its record has all
 
 _DECISION = msgspec.json.Decoder(Decision)
 _ANOMALY = msgspec.json.Decoder(Anomaly)
@@ -35,7 +34,7 @@ class Alert:
     what: str  # block, review or the anomaly's kind
     subject: str  # the order's or the session's id
     score: float | None
-    why: str
+    reasons: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -99,8 +98,8 @@ class Board:
             self._latencies_ms.append(record.timestamp - awaited.sent_ms)
         if decision.action == "allow":
             return []
-        why = _in_words(decision.reasons)
-        return [Alert(record.timestamp, decision.action, decision.order_id, decision.score, why)]
+        reasons = _in_words(decision.reasons)
+        return [Alert(record.timestamp, decision.action, decision.order_id, decision.score, reasons)]
 
     def _anomaly(self, record: Read) -> list[Alert]:
         anomaly = _ANOMALY.decode(record.value or b"")
@@ -145,6 +144,5 @@ class Board:
         return float(half), float(most)
 
 
-def _in_words(reasons: Sequence[ReasonCode]) -> str:
-    more = f" (+{len(reasons) - REASONS})" if len(reasons) > REASONS else ""
-    return "; ".join(reason.text for reason in reasons[:REASONS]) + more
+def _in_words(reasons: Sequence[ReasonCode]) -> tuple[str, ...]:
+    return tuple(reason.text for reason in reasons)

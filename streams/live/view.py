@@ -23,6 +23,10 @@ STYLES = {"block": "bold red", "review": "yellow", "allow": "green"}
 LINE_EVERY_S = 5.0
 ALERTS_A_SECOND = 3  # of the plain view
 ROWS_BESIDE_ALERTS = 6  # lines of the frame that are not alerts: its edges, the counts, a blank one, a heading
+PLAIN_WHY = 120  # columns for the reasons of an alert in a pipe
+BESIDE_WHY = 60  # columns of the wide picture that are not reasons: frame, time, action, score, id, what is between
+INDENT = " " * 10  # of the reasons in the narrow one, behind the times
+FRAME = 4
 WIDE = 120  # columns from which on an alert fits on one line; below, its reasons get one of their own
 WAITING = "the worker is starting; what customers do meanwhile waits in the topics"
 
@@ -63,7 +67,9 @@ class Plain:
             self._counts_due_s += LINE_EVERY_S
             more = f"; {self._hidden:,} more alerts" if self._hidden else ""
             self._hidden = 0
-            self.say(f"{at_s:5.1f} s  {counts(board, rate)}{more}")
+            self.say(
+                f"{at_s:5.1f} s  {counts(board, rate) if board.consumed or board.decided else _waiting(board)}{more}"
+            )
 
     def say(self, line: str) -> None:
         print(line, file=self._stream, flush=True)
@@ -109,6 +115,10 @@ def counts(board: Board, rate: float) -> str:
     return f"{line}; p50 {latency[0]:.0f} ms, p99 {latency[1]:.0f} ms" if latency else line
 
 
+def _waiting(board: Board) -> str:
+    return f"{board.sent.total():,} events wait for the worker"
+
+
 def summary(board: Board, seconds: float, first_decision_s: float | None) -> list[str]:
     """The closing words: does it add up, how quick was it, and what became of whom."""
     verdicts, dead = board.verdicts, board.dead.total()
@@ -147,7 +157,20 @@ def _outcomes(board: Board) -> list[str]:
 
 def _alert_line(alert: Alert) -> str:
     score = "" if alert.score is None else f" {alert.score:.3f}"
-    return f"{alert.what:<6}{score} {alert.subject}: {alert.why}"
+    return f"{alert.what:<6}{score} {alert.subject}: {_why(alert.reasons, PLAIN_WHY)}"
+
+
+def _why(reasons: Sequence[str], room: int) -> str:
+    """The first reason, those that fit beside it into so many columns, and how many more there are."""
+    shown = 1
+    while shown < len(reasons) and len(_first(reasons, shown + 1)) <= room:
+        shown += 1
+    return _first(reasons, shown)
+
+
+def _first(reasons: Sequence[str], shown: int) -> str:
+    more = len(reasons) - shown
+    return "; ".join(reasons[:shown]) + (f" (and {more} more)" if more > 0 else "")
 
 
 def _counts_table(board: Board, at_s: float) -> Table:
@@ -171,18 +194,18 @@ def _counts_table(board: Board, at_s: float) -> Table:
 def _alerts(board: Board, rows: int, width: int) -> RenderableType:
     """The newest alerts that fit into so many rows, newest last."""
     if width >= WIDE:
-        return _alerts_table(list(board.alerts)[-max(3, rows) :])
+        return _alerts_table(list(board.alerts)[-max(3, rows) :], width - BESIDE_WHY)
     newest = list(board.alerts)[-max(2, (rows + 1) // 2) :]  # no heading: its row is theirs
-    return Group(*(line for alert in newest for line in _two_lines(alert)))
+    return Group(*(line for alert in newest for line in _two_lines(alert, width - FRAME - len(INDENT))))
 
 
-def _two_lines(alert: Alert) -> tuple[Text, Text]:
+def _two_lines(alert: Alert, room: int) -> tuple[Text, Text]:
     """What happened to whom, then why: for a narrow terminal."""
     score = "" if alert.score is None else f"  score {alert.score:.3f}"
     what = Text.assemble(
         f"{_clock(alert)}  ", (alert.what, _style(alert)), "  ", (alert.subject, "cyan"), (score, "dim"), no_wrap=True
     )
-    return what, Text(f"          {alert.why}", no_wrap=True, overflow="ellipsis")
+    return what, Text(INDENT + _why(alert.reasons, room), no_wrap=True, overflow="ellipsis")
 
 
 def _clock(alert: Alert) -> str:
@@ -193,7 +216,7 @@ def _style(alert: Alert) -> str:
     return STYLES.get(alert.what, "magenta")
 
 
-def _alerts_table(alerts: Sequence[Alert]) -> Table:
+def _alerts_table(alerts: Sequence[Alert], room: int) -> Table:
     table = Table(box=None, expand=True, header_style="dim", pad_edge=False)
     table.add_column("time", no_wrap=True)
     table.add_column("", no_wrap=True)
@@ -202,5 +225,6 @@ def _alerts_table(alerts: Sequence[Alert]) -> Table:
     table.add_column("why", ratio=1, no_wrap=True, overflow="ellipsis")
     for alert in alerts:
         score = "" if alert.score is None else f"{alert.score:.3f}"
-        table.add_row(_clock(alert), Text(alert.what, style=_style(alert)), score, alert.subject, alert.why)
+        why = _why(alert.reasons, room)
+        table.add_row(_clock(alert), Text(alert.what, style=_style(alert)), score, alert.subject, why)
     return table

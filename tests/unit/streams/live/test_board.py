@@ -10,7 +10,7 @@ from rich.console import Console
 
 from schemas.decisions import Anomaly, AppliedRow, Decision, Model, ReasonCode, encode
 from streams.live.board import Board
-from streams.live.view import Picture, Plain, counts, summary
+from streams.live.view import Picture, Plain, _why, counts, summary
 
 START_MS = 1_700_000_000_000
 
@@ -94,7 +94,7 @@ def test_what_workers_tell_each_other_was_sent_by_nobody_and_is_not_counted() ->
 
 def test_an_alert_carries_the_order_and_the_reasons_in_words() -> None:
     (alert,) = board_with("o1").reads([decision("o1", "block")])
-    assert (alert.what, alert.subject, alert.why) == ("block", "o1", "6 cards were tried")
+    assert (alert.what, alert.subject, alert.reasons) == ("block", "o1", ("6 cards were tried",))
 
 
 def test_an_unusual_session_is_an_alert_too() -> None:
@@ -154,6 +154,20 @@ def test_the_plain_view_shows_the_first_alerts_of_a_burst_and_counts_the_rest() 
     lines = out.getvalue().splitlines()
     assert [line for line in lines if "cards were tried" in line] == lines[:3]
     assert lines[3].endswith("10 orders decided: 10 block, 0 review, 0 allow; 7 more alerts")
+
+
+def test_the_plain_view_says_that_events_wait_while_the_worker_starts() -> None:
+    out = StringIO()
+    Plain(out).show(board_with("o1", "o2"), [], 5.0)
+    assert out.getvalue() == "  5.0 s  2 events wait for the worker\n"
+
+
+def test_as_many_reasons_are_shown_as_fit_and_the_rest_counted() -> None:
+    reasons = ("a" * 40, "b" * 40, "c" * 40)
+    assert _why(reasons, 60) == "a" * 40 + " (and 2 more)"
+    assert _why(reasons, 100) == "; ".join(reasons[:2]) + " (and 1 more)"
+    assert _why(reasons, 130) == "; ".join(reasons)
+    assert _why(reasons[:1], 10) == reasons[0], "one there always is; the terminal cuts it"
 
 
 def test_the_summary_says_what_became_of_whom() -> None:
