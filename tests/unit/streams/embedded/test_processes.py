@@ -23,9 +23,11 @@ SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
 FORKING = [sys.executable, "-c", "import subprocess, time; subprocess.Popen(['sleep', '600']); time.sleep(600)"]
 
 # A parent with one forking child: it tells its folder, its guard's pid and its child's pid, and waits to be ended.
+# Tests that a shell runs in the background have SIGINT ignored, and what they start inherits that.
 PARENT = textwrap.dedent(f"""
-    import sys, time
+    import signal, time
     from streams.embedded.processes import Children
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     children = Children()
     child = children.start("child", {FORKING!r})
     print(children.folder, children._guard.pid, child.pid, flush=True)
