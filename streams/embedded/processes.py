@@ -88,9 +88,10 @@ def starting_on(port: int, taken: str, *, reuse: bool = False) -> Iterator[None]
     with `taken`, where somebody has it: that one might answer in the new one's place.
 
     Else two that look at once both find the port free, and the one whose service could not have it is answered by the
-    other's. The lock is on the folder of temporary files: nothing is left of it, and it goes with its process.
+    other's. The lock is on the root of the file system, the one place that all share whatever TMPDIR says: nothing is
+    left of it, and it goes with its process.
     """
-    folder = os.open(tempfile.gettempdir(), os.O_RDONLY)
+    folder = os.open("/", os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         if not is_free(port, reuse=reuse):

@@ -98,18 +98,19 @@ def _check_logins(settings: Settings) -> None:
 
 
 def on_a_port(start: Callable[[int], S], asked: int | None, usual: int) -> S:
-    """Starts on the port asked for, or else on the usual one, or else on a free one."""
+    """Starts on the port asked for, or else on the usual one, or else on a free one.
+
+    Whether it is free is for `start` to find out: a look from outside has the port for a moment, and whoever starts a
+    service on it right then would be told that it is taken.
+    """
+    for port in (asked,) if asked is not None else (usual, *(free_port() for _ in range(TRIES - 1))):
+        try:
+            return start(port)
+        except StartError:
+            if is_free(port):  # it was not the port
+                raise
     if asked is not None:
-        if not is_free(asked):
-            raise StartError(f"port {asked} is taken: choose another, or leave the option out for any free one")
-        return start(asked)
-    for port in (usual, *(free_port() for _ in range(TRIES - 1))):
-        if is_free(port):
-            try:
-                return start(port)
-            except StartError:
-                if is_free(port):  # it was not the port
-                    raise
+        raise StartError(f"port {asked} is taken: choose another, or leave the option out for any free one")
     raise StartError(f"no free port in {TRIES} tries: name one by the option")
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from streams.embedded.processes import Children, StartError, free_port, hold, is_free, is_open, wait_until
+from streams.embedded.processes import Children, StartError, free_port, hold, is_free, is_open, starting_on, wait_until
 
 ROOT = Path(__file__).parents[4]
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -198,3 +198,21 @@ def test_a_bound_port_is_not_free() -> None:
     assert is_free(port)
     with socket.create_server(("127.0.0.1", port)):
         assert not is_free(port)
+
+
+def test_services_are_started_one_at_a_time_whatever_their_folders_of_temporary_files(tmp_path: Path) -> None:
+    """Else two that look at a port together both find it free."""
+    starts = (
+        "import sys, time; from streams.embedded.processes import starting_on; print('asks', flush=True)\n"
+        "with starting_on(int(sys.argv[1]), 'taken'): print(time.monotonic_ns())"
+    )
+    with starting_on(free_port(), "taken"):
+        argv = [sys.executable, "-c", starts, str(free_port())]
+        environment = {**os.environ, "TMPDIR": str(tmp_path)}
+        other = subprocess.Popen(argv, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+        assert other.stdout is not None
+        assert other.stdout.readline() == "asks\n"
+        time.sleep(0.2)  # within which it would have started
+        done_ns = time.monotonic_ns()
+    started, _ = other.communicate(timeout=60)
+    assert int(started) > done_ns
