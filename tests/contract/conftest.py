@@ -17,6 +17,7 @@ from streams.protocol.ports import Store
 from streams.stores.nodes import Access
 from streams.stores.valkey import ValkeyStore
 from tests.contract.stores import LIMITS, SESSION_TTL_MS, SHARDS, TTL_MS
+from tests.support.valkey import cluster_client
 
 ELSEWHERE = "CONTRACT_STORE_URL"
 REAL = ["valkey", "valkey_cluster", *(["elsewhere"] if ELSEWHERE in os.environ else [])]
@@ -27,7 +28,7 @@ def emptied(request: pytest.FixtureRequest) -> str:
     kind = request.param
     address = os.environ[ELSEWHERE] if kind == "elsewhere" else str(request.getfixturevalue(kind).url)
     if kind == "valkey_cluster":
-        with redis.RedisCluster.from_url(address) as cluster:
+        with cluster_client(address) as cluster:
             cluster.flushall(target_nodes=redis.RedisCluster.PRIMARIES)
     else:
         with redis.Redis.from_url(address) as server:

@@ -7,7 +7,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-
 from streams.embedded.broker import Broker, answers
 from streams.embedded.store import Store
 from tests.support.kafka import Kafka
-from tests.support.valkey import ValkeyCluster
+from tests.support.valkey import ValkeyCluster, cluster_client
 
 
 async def make_topic(address: str, name: str) -> None:
@@ -73,13 +73,13 @@ def test_a_killed_store_comes_back_with_all_it_acknowledged(valkey: Store) -> No
 
 
 def test_a_killed_node_of_the_cluster_comes_back_with_its_slots(valkey_cluster: ValkeyCluster) -> None:
-    with redis.RedisCluster.from_url(valkey_cluster.url) as client:
+    with cluster_client(valkey_cluster.url) as client:
         for number in range(16):
             client.set(f"{{{number}}}key", number)
     valkey_cluster.nodes[1].child.kill()
     valkey_cluster.nodes[1].start_again()
     valkey_cluster.wait_until_whole()
-    with redis.RedisCluster.from_url(valkey_cluster.url) as client:
+    with cluster_client(valkey_cluster.url) as client:
         assert [client.get(f"{{{number}}}key") for number in range(16)] == [str(n).encode() for n in range(16)]
         for number in range(16):
             client.delete(f"{{{number}}}key")

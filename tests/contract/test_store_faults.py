@@ -24,7 +24,7 @@ from streams.protocol.ports import Applied, ShardCall, Standing, StoreDown, Swap
 from streams.stores.nodes import Access, Down
 from streams.stores.valkey import ValkeyStore
 from tests.contract.stores import DAY_MS, ENTRY, ORDERS, SHARDS, applied, begin, call, entry, opened, stamped
-from tests.support.valkey import ValkeyCluster, start_valkey
+from tests.support.valkey import ValkeyCluster, cluster_client, start_valkey
 
 PARTITIONS = [Tp("orders", number, "id") for number in range(4)]
 AWAY_S = 20.0
@@ -202,7 +202,7 @@ async def test_a_store_that_came_back_empty_is_prepared_anew_and_says_that_it_kn
 
 
 async def test_a_node_of_the_cluster_is_killed_and_comes_back(valkey_cluster: ValkeyCluster) -> None:
-    with redis.RedisCluster.from_url(valkey_cluster.url) as client:
+    with cluster_client(valkey_cluster.url) as client:
         client.flushall(target_nodes=redis.RedisCluster.PRIMARIES)
     async with store_at(valkey_cluster.url) as store:
         feed = Feed(store)

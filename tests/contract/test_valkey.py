@@ -32,17 +32,15 @@ from tests.contract.stores import (
     opened,
     stamped,
 )
+from tests.support.valkey import cluster_client
 
 A, B = entry(1), entry(2)
 NEWER = b"\x81\xa1v\x63"  # the MessagePack map {v: 99}
 Client = redis.Redis | redis.RedisCluster
 
 
-@contextlib.contextmanager
-def client_of(url: str, cluster: bool) -> Iterator[Client]:
-    made: Client = redis.RedisCluster.from_url(url) if cluster else redis.Redis.from_url(url)
-    with contextlib.closing(made):
-        yield made
+def client_of(url: str, cluster: bool) -> contextlib.AbstractContextManager[Client]:
+    return cluster_client(url) if cluster else redis.Redis.from_url(url)
 
 
 @pytest.fixture
