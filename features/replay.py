@@ -20,20 +20,20 @@ from typing import Any, Final
 
 import numpy as np
 
-from features.bag import Numbers, stamps_of
+from features.bag import Numbers
 from features.columns import Columns, Floats2d, Ints
 from features.compact import compact_kin, over_cap
 from features.definitions import Definitions
-from features.entry import ENTRY_BYTES, Own, own_of, stamped
+from features.entry import Own, own_of, stamped
 from features.fold import Lot, fold_each
 from features.group import Group
+from features.grown import ordered
 from features.kin import alone
 from features.payload import payloads
 from features.vector import Vector
 from schemas.ids import bag_name, shard_of
 
 AT_ONCE: Final = 4_000  # events that are folded together: a pass costs 1 ms however few they are
-STAMPED_BYTES: Final = 8 + ENTRY_BYTES
 LAST: Final = 2**63  # above every number
 
 
@@ -194,7 +194,7 @@ class _Bags:
         """Each entity with its bag, entries by their stamps."""
         for generation in (self._young, self._old):
             for entity, bag in generation.items():
-                yield entity, _ordered(self._group, bag)
+                yield entity, ordered(self._group, bag)
 
     def append(self, columns: Columns, numbers: Sequence[int]) -> _Touched:
         """Adds a range's events."""
@@ -218,7 +218,7 @@ class _Bags:
         names = list(self._grown)
         bags = [self._young.get(name) for name in names]
         full = [
-            (names[place], _ordered(self._group, bags[place] or b"")) for place in over_cap(self._group, bags).tolist()
+            (names[place], ordered(self._group, bags[place] or b"")) for place in over_cap(self._group, bags).tolist()
         ]
         below = floor[[self._grown[name] for name, _ in full]]
         made = compact_kin(alone(self._group, len(full)), [bag for _, bag in full], below) if full else []
@@ -231,13 +231,3 @@ class _Bags:
         """Drops what nobody has touched for a lifetime and more."""
         if self._lifetime_us is not None and now_us - self._since_us > self._lifetime_us:
             self._old, self._young, self._since_us = self._young, {}, now_us
-
-
-def _ordered(group: Group, bag: bytes) -> bytes:
-    """A bag with its entries by their stamps: the store's are, and compaction takes the first of them."""
-    stamps = stamps_of(group, bag)
-    if (stamps[1:] >= stamps[:-1]).all():
-        return bag
-    start = len(bag) - STAMPED_BYTES * len(stamps)
-    entries = np.frombuffer(bag, np.uint8, offset=start).reshape(-1, STAMPED_BYTES)
-    return bag[:start] + entries[np.argsort(stamps, kind="stable")].tobytes()
