@@ -19,6 +19,7 @@ from features.columns import Columns, Floats, Floats2d, Ints
 from features.group import Group
 from features.join import Join, Meeting
 from features.vector import Vector
+from features.window import Window
 from schemas.decode import Decoded
 
 
@@ -102,6 +103,26 @@ class Definitions:
         """16 hex digits of what decides the meaning of stored bytes: a constant of the state space."""
         parts = [repr((g.name, g.layout, g.entity, g.many, g.others, g.ladder, g.fields, g.keep)) for g in self.groups]
         return sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+    @cached_property
+    def contents(self) -> Mapping[str, str]:
+        """By group, 16 hex digits of what decides what its bags hold: constants of the state space.
+
+        A longer window of the same tiles, say, reads the same bytes and asks for what was dropped long ago.
+        """
+        return {group.name: sha256(repr(_contents(group)).encode()).hexdigest()[:16] for group in self.groups}
+
+
+def _contents(group: Group) -> tuple[object, ...]:
+    """The meaning of the bytes, and how far back, how finely and how exactly windows may ask."""
+    bytes_ = (group.name, group.layout, group.entity, group.many, group.others, group.other_kinds, group.fields)
+    kept = (group.keep, group.exact, group.grace_ms, group.forever)
+    return (*bytes_, *kept, _farthest(group.summed), _farthest(group.counted))
+
+
+def _farthest(windows: Sequence[Window]) -> Sequence[tuple[int, int]]:
+    """Of each width of tiles the longest window."""
+    return sorted({w.tile_ms: w.tiles for w in sorted(windows, key=lambda w: w.tiles)}.items())
 
 
 class DefinitionsError(ValueError):

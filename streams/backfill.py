@@ -1,26 +1,31 @@
-"""What `headrace features backfill` does: the bags of a group that is new, from the archive, before a worker uses it.
+"""What `headrace features backfill` does: the bags of groups that are new or changed, from the archive.
 
-A worker refuses a state space whose layout is another one, and a group that is new makes it another one. So: the
-workers stop; every event that the store has taken is read from the archive again, in the order in which it was applied;
-the group's bags are written as they would be now; then, last of all, the layout in the store becomes that of today's
-definitions, and workers of these start. Killed anywhere before, the workers of the old definitions can start as if
-nothing had been, and the next run begins anew: what it writes replaces what is there.
+Every event that the store has taken is read from the archive, in the order in which it was applied, a stretch at a
+time, and the groups' bags are filled beside those that workers use (stores/beside.py). Then they are put in place.
 
-The group must be all that is new: layout numbers of the others say so by one hash. A group that has changed is given
-another name. The price: all bags of the group in memory, and the whole archive of its topics is read.
+Workers may run until then (`beside`): what they take meanwhile is archived and read as well. For putting in place they
+must stop. A worker has the definitions it started with, a range that is open must be decided from the same bags again,
+and one bag is not two definitions': so there is a moment at which every range of the old definitions is closed, the
+bags beside have all that was taken, and none of the new has begun. Only with no worker alive is there such a moment,
+and it is as long as it takes to read the last stretch and to rename the keys. Workers of the new definitions find full
+bags, or are refused.
+
+Killed before that, nothing has changed and the next run begins anew; killed while groups are put in place no worker
+starts, and the next run goes on. The price: the archive is read whole, and the groups are in the store twice meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 from archive.errors import ArchiveError
 from archive.places import Place
-from features.definitions import Definitions
+from features.definitions import Definitions, Flow
+from features.filling import Filling
 from features.group import Group
-from features.replay import Replay
+from features.skew import Sample, Skews
 from features.vector import Vector
 from schemas.settings import Settings
 from schemas.timestamps import rfc3339
@@ -28,13 +33,17 @@ from streams.past.archived import ArchivePast
 from streams.past.feed import Feed
 from streams.past.reading import Partition
 from streams.protocol.ports import Stop
-from streams.space import definitions_of, ttls_of
+from streams.space import common_of, definitions_of, features_of, ttls_of
 from streams.state import AtRest
-from streams.stores import admin, keys, wire
+from streams.stores import admin
+from streams.stores.beside import Beside
+from streams.stores.prepare import GROUP, LAYOUT, changed, known_of
 from streams.stores.valkey import ValkeyStore
 
-AT_ONCE = 1_000  # bags that are written together
-ADVANCE = 20_000  # events between compactions
+STRETCH = 20_000  # events between two visits to the store
+TOLD = 200_000  # events between two lines
+LOOK_S = 3.0
+SAMPLE = 1_000  # entities whose order skew is told
 NOTHING = Vector((), (), lambda _, __: [])
 
 Tell = Callable[[str], None]
@@ -46,131 +55,166 @@ class Filled:
 
     entities: int
     events: int
+    skews: Sequence[Skews] = ()
 
 
-async def backfill(settings: Settings, place: Place, name: str, tell: Tell) -> Filled:
-    """Fills group `name`; raises Stop or ArchiveError where that cannot be done, and then nothing is changed."""
-    definitions = definitions_of(settings)
-    group = next((group for group in definitions.groups if group.name == name), None)
-    if group is None:
-        raise Stop(f"no group {name!r} in the definitions: want one of {', '.join(g.name for g in definitions.groups)}")
-    before = _without(definitions, group)
-    async with AtRest(settings, before, prepare=False) as rest:
-        await rest.nobody_works()
-        if await _is_there(rest.store, before, definitions.layout):
-            tell(f"group {name} is in the state space already")
-            return Filled(0, 0)
-        await rest.store.prepare()
-        positions = await _positions(rest.store, [flow.topic for flow in definitions.flows if group in flow.groups])
-        replay, events = await _read(settings, place, definitions, group, positions, tell)
-        await _forget(rest.store, name)
-        entities = await _write(rest.store, replay, group, ttls_of(definitions)[name])
-        await _say_layout(rest.store, definitions.layout)
-    return Filled(entities, events)
+async def backfill(
+    settings: Settings,
+    place: Place,
+    names: Sequence[str],
+    tell: Tell,
+    *,
+    beside: bool = False,
+    sample: int = SAMPLE,
+) -> Filled:
+    """Fills the named groups; raises Stop or ArchiveError where that cannot be done, and then nothing is changed.
 
-
-def _without(definitions: Definitions, group: Group) -> Definitions:
-    """The same before the group was there, as far as the state space is concerned."""
-    flows = tuple(
-        replace(flow, scored=False, groups=tuple(one for one in flow.groups if one != group))
-        for flow in definitions.flows
-    )
-    return Definitions(flows, NOTHING, constants=definitions.constants)
-
-
-async def _is_there(store: ValkeyStore, before: Definitions, layout: str) -> bool:
-    """Whether the space has the layout already; one that a run left half changed becomes the old one again.
-
-    Raises Stop where it is neither of the two.
+    `beside`: workers may run, and are waited for. `sample`: of so many entities of each group order skew is told.
     """
-    every = range(store.shards)
-    asked = [(n, wire.command("HGET", keys.space_key(n), "layout")) for n in every]
-    known = {(reply or b"").decode() for reply in await store.nodes.trip(asked)}
-    if not known <= {before.layout, layout}:
+    definitions = definitions_of(settings)
+    groups = _named(definitions, names)
+    common = common_of(settings, definitions)
+    async with AtRest(settings, definitions, prepare=False, constants=common) as rest:
+        await rest.store.prepare()
+        contents = {group.name: definitions.contents[group.name] for group in groups}
+        aside = Beside(rest.store, contents, ttls_of(definitions))
+        if await aside.switching():
+            await rest.nobody_works()
+            tell("an earlier run was cut short while it put groups in place: this one goes on with that")
+            return Filled(await aside.put_in_place(features_of(definitions)), 0)
+        if await _is_there(rest.store, definitions, names):
+            tell(f"{', '.join(names)}: in the state space already")
+            return Filled(0, 0)
+        if not beside:
+            await rest.nobody_works()
+        await aside.clear()
+        samples = {group.name: Sample(group, sample) for group in groups} if sample else {}
+        job = _Job(rest, aside, groups, Filling(definitions.flows, groups, settings.shards, samples), tell)
+        feed = await job.feed(place)
+        while missing := await job.attempt(feed):
+            if not beside:
+                raise ArchiveError(missing)
+            job.say(missing)
+            await asyncio.sleep(LOOK_S)
+        if feed.lost_ms >= 0:
+            tell(f"what is older than {rfc3339(feed.lost_ms)} is not in the archive, and so not in the bags")
+        entities = await aside.put_in_place(features_of(definitions))
+        return Filled(entities, job.events, [one.skews() for one in samples.values()])
+
+
+def _named(definitions: Definitions, names: Sequence[str]) -> tuple[Group, ...]:
+    known = {group.name: group for group in definitions.groups}
+    for name in names:
+        if name not in known:
+            raise Stop(f"no group {name!r} in the definitions: want one of {', '.join(known)}")
+    return tuple(known[name] for name in dict.fromkeys(names))
+
+
+async def _is_there(store: ValkeyStore, definitions: Definitions, names: Sequence[str]) -> bool:
+    """Whether nothing is to be done; raises Stop where the named groups are not all that is."""
+    known, wanted = await known_of(store.nodes, 0), features_of(definitions)
+    if LAYOUT not in known:
         raise Stop(
-            f"the state space has layout {' and '.join(sorted(known))}, without the group it would be {before.layout}: "
-            "the group is not all that is new; backfill one after the other, and give one that has changed another name"
+            "the state space is empty: there is nothing to backfill beside; start a worker, or rebuild the state"
         )
-    if known == {layout}:
-        return True
-    await _say_layout(store, before.layout)
-    return False
+    if not any(name.startswith(GROUP) for name in known):
+        raise Stop(
+            "the state space does not say yet what its groups hold: start a worker of this version with the old "
+            "definitions once, and stop it in good order"
+        )
+    differ = changed(known, wanted)
+    gone = sorted(name.removeprefix(GROUP) for name in known if name.startswith(GROUP) and name not in wanted)
+    if others := [name for name in (*differ, *gone) if name not in names]:
+        raise Stop(
+            f"{', '.join(names)} is not all that is new or changed: {', '.join(others)} differs too; name all of them, "
+            "and leave no group out of the definitions"
+        )
+    return not differ and known[LAYOUT] == wanted[LAYOUT]
 
 
-async def _say_layout(store: ValkeyStore, layout: str) -> None:
-    every = range(store.shards)
-    await store.nodes.trip([(n, wire.command("HSET", keys.space_key(n), "layout", layout)) for n in every])
+@dataclass(slots=True)
+class _Job:
+    """One run."""
 
+    rest: AtRest
+    aside: Beside
+    groups: Sequence[Group]
+    filling: Filling
+    tell: Tell
+    events: int = 0
+    _reached: dict[Partition, int] = field(default_factory=dict)
+    _told: int = 0
+    _said: str = ""
 
-async def _positions(store: ValkeyStore, topics: Sequence[str]) -> Mapping[Partition, int]:
-    """Up to where every shard has taken each partition; raises Stop where one is in the middle of a range."""
-    found: dict[Partition, int] = {}
-    for place in await admin.places(store):
-        if place.topic in topics:
-            partition = (place.topic, place.partition)
-            if found.setdefault(partition, place.position) != place.position or (place.home and place.last_range):
-                raise Stop(
+    @property
+    def _flows(self) -> list[Flow]:
+        return [flow for flow in self.rest.definitions.flows if not set(self.groups).isdisjoint(flow.groups)]
+
+    async def feed(self, place: Place) -> Feed:
+        """The past of these groups alone."""
+        flows = tuple(
+            replace(flow, scored=False, groups=tuple(group for group in flow.groups if group in self.groups))
+            for flow in self._flows
+        )
+        feed = Feed(ArchivePast(place, self.rest.inputs, settled_s=0.0), Definitions(flows, NOTHING))
+        await feed.open()
+        return feed
+
+    async def attempt(self, feed: Feed) -> str:
+        """Reads on to where the archive ends; what keeps the groups from being put in place. If that is nothing, no
+        worker can start any more, and the bags beside have all that was taken.
+        """
+        await self._read(feed)
+        if missing := await self._missing():
+            return missing
+        await self.aside.announce()
+        if missing := await self._missing():
+            await self.aside.withdraw()
+        return missing
+
+    async def _read(self, feed: Feed) -> None:
+        await feed.line(0.0)
+        async for range_ in feed.ranges():
+            self.filling.take(range_)
+            applied = range_.tag.applied
+            self._reached[applied.topic, applied.partition] = applied.last + 1
+            if self.filling.events >= STRETCH:
+                await self._drain()
+        await self._drain()
+
+    async def _drain(self) -> None:
+        self.events += self.filling.events
+        for group, added in self.filling.drain():
+            await self.aside.add(group, added)
+        if self.events >= self._told + TOLD:
+            self._told = self.events
+            self.tell(f"{self.events:,} events")
+
+    async def _missing(self) -> str:
+        if working := await self.rest.working():
+            return f"workers are alive ({working}): stop them, and the groups are put in place"
+        topics = {flow.topic for flow in self._flows}
+        positions: dict[Partition, int] = {}
+        for place in await admin.places(self.rest.store):
+            partition = place.topic, place.partition
+            if place.topic not in topics:
+                continue
+            if positions.setdefault(partition, place.position) != place.position or (place.home and place.last_range):
+                return (
                     f"{place.topic}/{place.partition}: a range is open: let a worker of the old definitions finish it "
                     "and stop it in good order"
                 )
-    return found
+        for (topic, number), position in positions.items():
+            reached = self._reached.get((topic, number), 0)
+            if position > 0 and reached != position:
+                return (
+                    f"{topic}/{number}: the store stands at offset {position}, the archive and its rows at {reached}: "
+                    "let `headrace archive` catch up, and run it again"
+                )
+        return ""
 
-
-async def _read(
-    settings: Settings,
-    place: Place,
-    definitions: Definitions,
-    group: Group,
-    positions: Mapping[Partition, int],
-    tell: Tell,
-) -> tuple[Replay, int]:
-    """The group's bags, of all that was taken."""
-    flows = tuple(replace(flow, scored=False, groups=(group,)) for flow in definitions.flows if group in flow.groups)
-    alone = Definitions(flows, replace(NOTHING, groups=(group,)))
-    feed = Feed(ArchivePast(place, [flow.topic for flow in definitions.flows], settled_s=0.0), alone)
-    await feed.open()
-    await feed.line(0.0)
-    replay = Replay(alone, settings.shards, lifetimes_ms=ttls_of(definitions))
-    reached: dict[Partition, int] = {}
-    events, since = 0, 0
-    async for range_ in feed.ranges():
-        replay.take(range_)
-        applied = range_.tag.applied
-        reached[applied.topic, applied.partition] = applied.last + 1
-        events, since = events + len(range_.events), since + len(range_.events)
-        if since >= ADVANCE:
-            replay.advance(feed.complete)
-            since = 0
-            tell(f"{events:,} events")
-    replay.finish()
-    for partition, position in positions.items():
-        if position > 0 and reached.get(partition, 0) != position:
-            raise ArchiveError(
-                f"{partition[0]}/{partition[1]}: the store stands at offset {position}, the archive and its rows at "
-                f"{reached.get(partition, 0)}: let `headrace archive` catch up, and run it again"
-            )
-    if feed.lost_ms >= 0:
-        tell(f"what is older than {rfc3339(feed.lost_ms)} is not in the archive, and so not in the bags")
-    return replay, events
-
-
-async def _forget(store: ValkeyStore, name: str) -> None:
-    """Bags of that name that an earlier run, or earlier definitions, have left."""
-    async for some in admin.scan(store):
-        named = [
-            (int(found[1]), key) for key in some if (found := keys.BAG.fullmatch(key)) and found[2] == name.encode()
-        ]
-        if named:
-            await store.nodes.trip([(shard, wire.command("UNLINK", key)) for shard, key in named])
-
-
-async def _write(store: ValkeyStore, replay: Replay, group: Group, ttl_ms: int) -> int:
-    count, bags = 0, replay.state(group.name)
-    while some := list(islice(bags, AT_ONCE)):
-        calls = []
-        for entity, bag in some:
-            shard, key = keys.bag_key(group.name, entity, store.shards)
-            calls.append((shard, wire.command("SET", key, bag, "PX", ttl_ms)))
-        await store.nodes.trip(calls)
-        count += len(some)
-    return count
+    def say(self, what: str) -> None:
+        """Once, until it changes."""
+        if what != self._said:
+            self._said = what
+            self.tell(what)

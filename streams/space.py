@@ -12,6 +12,7 @@ from features.shop import shop_definitions
 from schemas.settings import Settings
 from streams.protocol.ports import Limits, Stop
 from streams.stores.nodes import Access
+from streams.stores.prepare import GROUP, LAYOUT, SWITCH, SWITCHED
 from streams.stores.valkey import ValkeyStore
 
 RETENTION_MS = 7 * 86_400_000  # a bag outlives its longest window by this, or by the window where that is shorter
@@ -39,8 +40,18 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def constants_of(settings: Settings, definitions: Definitions) -> dict[str, str]:
-    """What decides entries: the currency table and the layout of the bags."""
-    return {"money": settings.money.fingerprint(), "layout": definitions.layout, **(definitions.constants or {})}
+    """What decides entries and what bags hold: the currency table, the layout of the bags, each group's contents."""
+    return {**common_of(settings, definitions), **features_of(definitions), SWITCH: SWITCHED}
+
+
+def common_of(settings: Settings, definitions: Definitions) -> dict[str, str]:
+    """Of these the ones that no change of a group changes."""
+    return {"money": settings.money.fingerprint(), **(definitions.constants or {})}
+
+
+def features_of(definitions: Definitions) -> dict[str, str]:
+    """Those that follow from the groups."""
+    return {LAYOUT: definitions.layout, **{GROUP + name: held for name, held in definitions.contents.items()}}
 
 
 def ttls_of(definitions: Definitions) -> Mapping[str, int]:
@@ -62,14 +73,15 @@ def open_store(
     on_call: Callable[[str], None] = _nobody,
     on_trip: Callable[[], None] | None = None,
     on_failure: Callable[[str], None] = _nobody,
+    constants: Mapping[str, str] | None = None,
 ) -> ValkeyStore:
-    """The store of the settings; nothing is connected yet."""
+    """The store of the settings; nothing is connected yet. `constants`: what is to be agreed, where it is not all."""
     ttls = ttls_of(definitions)
     return ValkeyStore(
         access_of(settings),
         settings.shards,
         limits=limits_of(settings),
-        constants=constants_of(settings, definitions),
+        constants=constants_of(settings, definitions) if constants is None else constants,
         ttl_ms=max(ttls.values()),
         ttls_ms=ttls,
         on_call=on_call,

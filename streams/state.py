@@ -144,11 +144,19 @@ async def _rebuild_all(every: Sequence[_Partition], tell: Tell) -> None:
 class AtRest:
     """The store and the log that the settings name, for work that no worker may see half done."""
 
-    def __init__(self, settings: Settings, definitions: Definitions, *, prepare: bool = True) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        definitions: Definitions,
+        *,
+        prepare: bool = True,
+        constants: Mapping[str, str] | None = None,
+    ) -> None:
+        """`constants`: what the state space must agree with, where not all that the definitions say."""
         self.settings, self.definitions, self.prepare = settings, definitions, prepare
         self.inputs = [flow.topic for flow in definitions.flows]
         self.reader = LogReader(Link.of(settings.kafka))
-        self.store = open_store(settings, definitions)
+        self.store = open_store(settings, definitions, constants=constants)
 
     async def __aenter__(self) -> AtRest:
         try:
@@ -174,7 +182,7 @@ class AtRest:
     async def nobody_works(self) -> None:
         """Raises Stop while a worker is alive; one that ended a moment ago is waited for."""
         until = time.monotonic() + LEAVES_WITHIN_S
-        while alive := await self._alive():
+        while alive := await self.working():
             if time.monotonic() > until:
                 raise Stop(
                     f"group {self.settings.kafka.group} has workers alive ({alive}): stop them first; one that was "
@@ -182,7 +190,7 @@ class AtRest:
                 )
             await asyncio.sleep(LOOK_S)
 
-    async def _alive(self) -> str:
+    async def working(self) -> str:
         """Who works, in words; empty where nobody does. The embedded broker lists the dead for ever: ask the store."""
         cluster = Cluster(self.settings.kafka)
         if await cluster.embedded():

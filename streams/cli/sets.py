@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +16,13 @@ from typing import TYPE_CHECKING
 import click
 
 from streams.cli.replay import Moment
+from streams.cli.table import print_table
 
 if TYPE_CHECKING:
     from archive.places import Place
     from features.definitions import Definitions
     from features.replay import Rebuilt
+    from features.skew import Skews
     from streams.past.vectors import Exact
     from training.sets.asked import Asked, Built, Tell, Vectors
 
@@ -122,20 +125,53 @@ async def _next(found: AsyncIterator[tuple[Rebuilt, Exact]]) -> tuple[Rebuilt, E
 
 
 @click.command("backfill")
-@click.argument("name")
-def backfill(name: str) -> int:
-    """Fill group NAME, which is new in the definitions, from the archive, so that workers can start with it.
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.option("--beside", is_flag=True, help="While workers run: it says when to stop them, and waits for it.")
+@click.option("--sample", type=click.IntRange(min=0), default=1_000, show_default=True,
+              help="Of how many entities of each group order skew is told; 0: of none.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
+def backfill(names: tuple[str, ...], beside: bool, sample: int, as_json: bool) -> int:
+    """Fill groups NAME..., which are new or have changed, from the archive, so that workers can start with them.
 
-    Reads the archive of HEADRACE_ARCHIVE__URL. Refused while a worker is alive. Cut short, run it again.
+    Reads the archive of HEADRACE_ARCHIVE__URL. Puts them in place when no worker is alive. Cut short, run it again.
+    Tells of each feature how many values would have been others by event time (order skew).
     """
     from schemas.settings import load
     from streams.archive.run import archive_of
     from streams.backfill import backfill
 
     settings = load()
-    filled = asyncio.run(backfill(settings, archive_of(settings), name, partial(click.echo, err=True)))
-    click.echo(f"{filled.entities:,} bags of {name} from {filled.events:,} events")
+    tell = partial(click.echo, err=True)
+    filled = asyncio.run(backfill(settings, archive_of(settings), names, tell, beside=beside, sample=sample))
+    if as_json:
+        click.echo(json.dumps(asdict(filled)))
+        return 0
+    click.echo(f"{filled.entities:,} bags of {', '.join(names)} from {filled.events:,} events")
+    for skews in filled.skews:
+        _print_skews(skews)
     return 0
+
+
+def _print_skews(skews: Skews) -> None:
+    click.echo(
+        f"order skew of {skews.group}: {skews.events:,} events of {skews.entities:,} entities, "
+        f"{skews.out_of_order:,} out of order"
+        + (f"; of {skews.cut:,} entities only the first events" if skews.cut else "")
+    )
+    print_table(
+        [
+            {
+                "column": one.column,
+                "order": one.order,
+                "values": f"{one.values:,}",
+                "seen differs": f"{one.differ:,} ({one.differ / max(one.values, 1):.2%})",
+                "mean": f"{one.mean:.4g}",
+                "largest": f"{one.most:.4g}",
+                "kept differs": f"{one.kept:,}",
+            }
+            for one in skews.features
+        ]
+    )
 
 
 @contextmanager

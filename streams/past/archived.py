@@ -8,12 +8,12 @@ number of all (numbers are microseconds of the store's clock). The price: the ne
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from archive.columns import Row as Record
 from archive.columns import records_of
-from archive.cover import by_partition, cover
+from archive.cover import Piece, by_partition, cover
 from archive.names import File, date_of, day_of
 from archive.places import Place
 from archive.reader import Partition as Part
@@ -24,6 +24,7 @@ from streams.protocol.ports import Row
 from streams.transport.applied import APPLIED, decode_row
 
 SETTLED_S = 3_600.0
+STRETCH = 2_000  # rows that are looked through together
 Files = Mapping[tuple[str, int], Sequence[File]]
 
 
@@ -96,14 +97,12 @@ class ArchivePast:
     # ---- the line
 
     def _newest(self, partition: Partition) -> _Newest | None:
-        """Looks through the rows of the newest file first."""
+        """Looks through the newest rows first, a stretch at a time: a file may have many."""
         where = APPLIED, applied_partition(*partition, self._inputs)
         end = max((file.last for file in self._files.get(partition, ())), default=-1)
         more = False
-        for piece in reversed(cover(self._files.get(where, ())).pieces):
-            records = [
-                one for batch in Part(self._place, *where).read(piece.first, piece.last) for one in records_of(batch)
-            ]
+        for first, last in _backwards(cover(self._files.get(where, ())).pieces):
+            records = [one for batch in Part(self._place, *where).read(first, last) for one in records_of(batch)]
             for record in reversed(records):
                 row = decode_row(record.value or b"")
                 if row.last <= end:
@@ -117,3 +116,10 @@ class ArchivePast:
         held = [each.numbers for each in newest if each.more]
         quiet = [[latest] * shards] if len(held) < len(newest) else []
         return [min(numbers) for numbers in zip(*held, *quiet, strict=True)]
+
+
+def _backwards(pieces: Sequence[Piece]) -> Iterator[tuple[int, int]]:
+    """(first, last) of stretches of offsets, the newest first."""
+    for piece in reversed(pieces):
+        for last in range(piece.last, piece.first - 1, -STRETCH):
+            yield max(piece.first, last - STRETCH + 1), last

@@ -27,12 +27,13 @@ T = TypeVar("T")
 
 BAG = re.compile(rb"\{(\d+)\}([^:]+):(.*)", re.DOTALL)
 WITHOUT_TTL = re.compile(rb"\{(\d+)\}:(at|home|space|ids:.*|verdicts:.*)", re.DOTALL)  # the closed list
+NEXT = re.compile(rb"\{(\d+)\}:next:([^:]+):(.*)", re.DOTALL)  # bags that are being filled (stores/beside.py)
 CONFIG = re.compile(rb"\{(\d+)\}:config:.*", re.DOTALL)
 
 
 def shard_of_ours(key: bytes) -> int | None:
     """The shard that a key of the state space belongs to; None for a stranger's key."""
-    found = BAG.fullmatch(key) or WITHOUT_TTL.fullmatch(key) or CONFIG.fullmatch(key)
+    found = BAG.fullmatch(key) or WITHOUT_TTL.fullmatch(key) or CONFIG.fullmatch(key) or NEXT.fullmatch(key)
     return int(found[1]) if found else None
 
 
@@ -41,6 +42,13 @@ def bag_key(group: str, entity: str, shards: int) -> tuple[int, bytes]:
     name = bag_name(group, entity)
     shard = shard_of(name, shards)
     return shard, b"{%d}%b" % (shard, name)
+
+
+def next_key(group: str, entity: str, shards: int) -> tuple[int, bytes]:
+    """(shard, key) of what will be one entity's bag."""
+    name = bag_name(group, entity)
+    shard = shard_of(name, shards)
+    return shard, b"{%d}:next:%b" % (shard, name)
 
 
 def partition_field(tp: Tp) -> bytes:

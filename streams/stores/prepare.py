@@ -8,7 +8,7 @@ upgrade the newest worker's stay. The price: three round trips at start.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from importlib.resources import files
@@ -16,12 +16,15 @@ from importlib.resources import files
 from streams.protocol.ports import Limits, Stop
 from streams.stores import keys
 from streams.stores.nodes import Node, Nodes, NoLibrary
-from streams.stores.wire import LIBRARY, call
+from streams.stores.wire import LIBRARY, call, command
 
 LEAST = {"valkey": (8, 0), "redis": (7, 2)}
 POLICY = "noeviction"
 WIPE = "wipe"  # a constant of every space that is "none": another value means that a wipe was cut short
+SWITCH, SWITCHED = "switch", "none"  # another value: filled groups are being put in place (stores/beside.py)
+LAYOUT, GROUP = "layout", "group:"  # what groups there are, and with a group's name what its bags hold
 
+FEATURES = "HEADRACE_FEATURES"
 SETTINGS = {  # what a constant is made of; any other comes from the definitions
     "shards": "HEADRACE_SHARDS",
     "money": "HEADRACE_BASE_CURRENCY, HEADRACE_RATES",
@@ -90,24 +93,60 @@ async def revision_at(nodes: Nodes, node: Node) -> int:
 
 
 async def agree(nodes: Nodes, wanted: Mapping[str, str], shards: int) -> None:
-    """Writes the constants where there are none; raises Stop where they are others. Shard 0 decides a race."""
-    words = [word for pair in wanted.items() for word in pair]
-    for some in [[0], list(range(1, shards))]:
-        for reply in await nodes.trip([(shard, call("space", (keys.space_key(shard),), *words)) for shard in some]):
-            texts = [word.decode() for word in reply]
-            refuse_different(dict(zip(texts[::2], texts[1::2], strict=True)), wanted)
+    """Writes the constants where there are none; raises Stop where they are others. Shard 0 decides a race.
+
+    Groups come last: one that is new to the space makes another layout, and is not written before that was refused.
+    """
+    groups = {name: value for name, value in wanted.items() if name.startswith(GROUP)}
+    for asked in [{name: value for name, value in wanted.items() if name not in groups}, groups]:
+        words = [word for pair in asked.items() for word in pair]
+        for some in [[0], list(range(1, shards))] if asked else []:
+            for reply in await nodes.trip([(shard, call("space", (keys.space_key(shard),), *words)) for shard in some]):
+                if reply:
+                    refuse_different(_pairs(reply), wanted, await known_of(nodes, 0))
 
 
-def refuse_different(known: Mapping[str, str], wanted: Mapping[str, str]) -> None:
-    """Raises Stop where the store knows other values."""
+async def known_of(nodes: Nodes, shard: int) -> dict[str, str]:
+    """All constants as a shard knows them."""
+    (reply,) = await nodes.trip([(shard, command("HGETALL", keys.space_key(shard)))])
+    return _pairs(reply)
+
+
+def _pairs(words: Sequence[bytes]) -> dict[str, str]:
+    texts = [word.decode() for word in words]
+    return dict(zip(texts[::2], texts[1::2], strict=True))
+
+
+def changed(known: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
+    """The groups that are new to a space, or that want other contents; none where it does not say what it has."""
+    if not any(name.startswith(GROUP) for name in known):
+        return []
+    return [n.removeprefix(GROUP) for n, value in wanted.items() if n.startswith(GROUP) and known.get(n) != value]
+
+
+def refuse_different(known: Mapping[str, str], wanted: Mapping[str, str], space: Mapping[str, str]) -> None:
+    """Raises Stop where the store knows other values; `space` is all that it knows."""
+    if SWITCH in known:
+        raise Stop(
+            f"a backfill was cut short while it put groups in place ({known[SWITCH]}): run `headrace features "
+            "backfill` again with the definitions and the names that it was begun with"
+        )
     if WIPE in known:
         raise Stop(
             "the state space was being wiped and is not whole: run `headrace state rebuild --from-scratch` again"
         )
     if known:
         named = ", ".join(f"{name} {value} (here {wanted[name]})" for name, value in known.items())
-        settings = " and ".join(dict.fromkeys(SETTINGS.get(name, "HEADRACE_FEATURES") for name in known))
+        settings = " and ".join(dict.fromkeys(SETTINGS.get(name, FEATURES) for name in known))
         raise Stop(
             f"the state space was made with {named}: set this worker's back to the store's ({settings}), "
-            "or make the state anew with `headrace state rebuild --from-scratch`"
+            + (f"or {_fill(changed(space, wanted))}, " if FEATURES in settings else "")
+            + "or make the state anew with `headrace state rebuild --from-scratch`"
         )
+
+
+def _fill(groups: Sequence[str]) -> str:
+    """What gives groups their past."""
+    if not groups:
+        return "fill the groups that differ with `headrace features backfill NAME`"
+    return f"fill the groups that differ with `headrace features backfill {' '.join(groups)}`"

@@ -14,9 +14,11 @@ from redis import exceptions as redis_errors
 from streams.embedded.store import Store as Server
 from streams.protocol.ports import Stop, Swap, Verdict
 from streams.stores import admin, dump, sampling
+from streams.stores.beside import Beside
 from streams.stores.nodes import Access, Down, meaning
 from streams.stores.valkey import ValkeyStore
 from tests.contract.stores import DAY_MS, LIMITS, ORDERS, SHARDS, TTL_MS, applied, begin, call, entry, opened, stamped
+from tests.support.past import WHO
 from tests.support.tls import behind_tls
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "store.md"
@@ -58,6 +60,9 @@ async def everything(store: ValkeyStore) -> None:
     await admin.fullness(store)
     assert await sampling.draw(store)
     assert [one async for one in dump.bags(store)]
+    aside = Beside(store, {"who": "contents"}, {"who": TTL_MS})
+    await aside.add(WHO, {"ann": stamped(one.number, 1)})
+    assert await aside.put_in_place({}) == 1
     assert not await store.empty()
     await admin.wipe(store)
     assert await store.empty()
