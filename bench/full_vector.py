@@ -1,20 +1,25 @@
 """The shop's whole vector on Apache Kafka: five entities an order, one worker on one core, the store on another.
 
-    python -m bench.full_vector            at-least-once, and again exactly-once; writes docs/figures/full-vector.json
+    python -m bench.full_vector                                      all rows; writes docs/figures/full-vector.json
+    python -m bench.full_vector --rows at-least-once two-stores --no-figure
 
-Orders are preloaded (Zipf users, cards, devices, addresses and merchants over ten days), then one `headrace worker`
-drains them. Rates come from the decisions' own end offsets, CPU from the processes, bytes from the store.
+The rows: at-least-once, exactly-once, and at-least-once again on a cluster of two stores, each on a core of its own
+(four cores then: broker, worker, stores). Orders are preloaded (Zipf users, cards, devices, addresses and merchants
+over ten days), then one `headrace worker` drains them. Rates come from the decisions' own end offsets, CPU from the
+processes, bytes from the store. `busy` is the share of its core that each process took: who is at 1 sets the rate.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import os
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +32,13 @@ from bench import figure
 from schemas.ids import partition_for
 from schemas.settings import Settings
 from schemas.timestamps import rfc3339
+from streams.chaos.cluster import start_store_cluster
 from streams.chaos.kafka import start_kafka
 from streams.embedded.processes import Children, free_port
-from streams.embedded.store import start_store
+from streams.embedded.store import Store, start_store
 from streams.space import definitions_of, open_store
-from streams.stores.admin import scan
+from streams.stores import wire
+from streams.stores.admin import fullness, scan
 from streams.stores.keys import BAG
 from streams.transport.link import Link
 from streams.transport.log import LogReader
@@ -42,6 +49,12 @@ PARTITIONS = 4
 SPAN_MS = 10 * 86_400_000
 START_MS = 1_790_000_000_000
 KB, LIMIT = 1024, 16 * 1024
+ROWS: Mapping[str, tuple[str, int]] = {  # delivery, stores
+    "at-least-once": ("at-least-once", 1),
+    "exactly-once": ("exactly-once", 1),
+    "two-stores": ("at-least-once", 2),
+}
+ORDERS_S = 20_000
 
 
 def orders(n: int, seed: int = 7) -> list[tuple[bytes, bytes, int]]:
@@ -95,13 +108,11 @@ async def decided(reader: LogReader) -> int:
 async def sizes(settings: Settings) -> dict[str, Any]:
     """Bytes of every bag, and of the store in all."""
     async with open_store(settings, definitions_of(settings)) as store:
-        lengths = []
+        lengths: list[int] = []
         async for keys in scan(store):
-            bags = [key for key in keys if BAG.fullmatch(key)]
-            (node, *_) = await store.nodes.primaries()
-            lengths += [int(await store.nodes.ask(node, "STRLEN", key)) for key in bags]
-        used = await store.nodes.ask((await store.nodes.primaries())[0], "INFO", "memory")
-    memory = next(int(line.split(b":")[1]) for line in used.splitlines() if line.startswith(b"used_memory:"))
+            bags = [(int(found[1]), key) for key in keys if (found := BAG.fullmatch(key))]
+            lengths += await store.trip("size", [(shard, wire.command("STRLEN", key)) for shard, key in bags])
+        memory = sum([one.used_bytes for one in await fullness(store)])
     array = np.array(lengths)
     return {
         "bags": len(lengths),
@@ -113,25 +124,38 @@ async def sizes(settings: Settings) -> dict[str, Any]:
     }
 
 
-def run(n: int, delivery: str) -> dict[str, Any]:
-    """One run: a fresh broker and store, everything preloaded, one worker."""
+def stores_of(children: Children, count: int) -> Sequence[Store]:
+    """One store, or a cluster of several; each on a core of its own, from the third on."""
+    config = {"appendfsync": "everysec"}
+    if count == 1:
+        stores = [start_store(children, free_port(), config)]
+    else:
+        stores = start_store_cluster(children, count, config).nodes
+    for store, core in zip(stores, itertools.count(2)):
+        pin(store.child.pid, core)
+    return stores
+
+
+def run(n: int, delivery: str, count: int) -> dict[str, Any]:
+    """One run: a fresh broker and `count` stores, everything preloaded, one worker."""
     with Children() as children:
         kafka = start_kafka(children, CACHE)
-        store = start_store(children, free_port(), {"appendfsync": "everysec"})
         pin(kafka.child.pid, 0)
-        pin(store.child.pid, 2)
-        env = {**os.environ, "HEADRACE_KAFKA__BROKERS": kafka.address, "HEADRACE_REDIS__URL": store.url}
+        stores = stores_of(children, count)
+        url = stores[0].url
+        env = {**os.environ, "HEADRACE_KAFKA__BROKERS": kafka.address, "HEADRACE_REDIS__URL": url}
         env |= {"HEADRACE_DELIVERY": delivery, "HEADRACE_SLOT": "0"}
         subprocess.run([HEADRACE, "topics", "create"], env=env, check=True, stdout=subprocess.DEVNULL)
         made = orders(n)
         asyncio.run(preload(kafka.address, made))
         worker = psutil.Popen(["taskset", "-c", "1", HEADRACE, "worker"], env=env, stderr=subprocess.DEVNULL)
         try:
-            measured = asyncio.run(watch(kafka.address, n, worker, psutil.Process(store.child.pid)))
+            used = [psutil.Process(store.child.pid) for store in stores]
+            measured = asyncio.run(watch(kafka.address, n, worker, used))
         finally:
             worker.terminate()
             worker.wait(30)
-        settings = Settings.model_validate({"redis": {"url": store.url}, "kafka": {"brokers": kafka.address}})
+        settings = Settings.model_validate({"redis": {"url": url}, "kafka": {"brokers": kafka.address}})
         return (
             measured
             | asyncio.run(sizes(settings))
@@ -139,24 +163,26 @@ def run(n: int, delivery: str) -> dict[str, Any]:
         )
 
 
-async def watch(address: str, n: int, worker: Any, store: Any) -> dict[str, Any]:
+async def watch(address: str, n: int, worker: Any, stores: Sequence[Any]) -> dict[str, Any]:
     """From 10 % of the decisions to 95 %."""
     reader = LogReader(Link(address))
-    first: tuple[float, int, float, float] | None = None
+    first: tuple[float, int, list[float]] | None = None
     try:
         while True:
             await asyncio.sleep(0.05)
             if worker.poll() is not None:
                 sys.exit(f"the worker ended with {worker.returncode}")
-            now = (time.time(), await decided(reader), _cpu(worker), _cpu(store))
+            now = (time.time(), await decided(reader), [_cpu(one) for one in (worker, *stores)])
             if first is None and now[1] > n * 0.1:
                 first = now
             if first is not None and now[1] > n * 0.95:
                 span, events = now[0] - first[0], now[1] - first[1]
+                cpu = [end - start for start, end in zip(first[2], now[2], strict=True)]
                 return {
                     "orders_s": round(events / span),
-                    "worker_us": round((now[2] - first[2]) / events * 1e6, 1),
-                    "store_us": round((now[3] - first[3]) / events * 1e6, 1),
+                    "worker_us": round(cpu[0] / events * 1e6, 1),
+                    "store_us": round(sum(cpu[1:]) / events * 1e6, 1),
+                    "busy": {"worker": round(cpu[0] / span, 2), "stores": [round(one / span, 2) for one in cpu[1:]]},
                 }
     finally:
         await reader.stop()
@@ -175,14 +201,16 @@ def pin(pid: int, core: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--orders", type=int, default=200_000)
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--no-figure", action="store_true")
     a = parser.parse_args()
-    rows = {delivery: run(a.orders, delivery) for delivery in ("at-least-once", "exactly-once")}
-    for name, row in rows.items():
-        print(name, row)
+    rows = {}
+    for name in a.rows:
+        rows[name] = run(a.orders, *ROWS[name])
+        print(name, rows[name], flush=True)
     if not a.no_figure:
         data = figure.hash_of(b"".join(value for _, value, _ in orders(1_000)))
-        target = {"share_under_1kb": 0.95, "largest_bytes": LIMIT}
+        target = {"share_under_1kb": 0.95, "largest_bytes": LIMIT, "orders_s": ORDERS_S}
         print(
             figure.write(
                 "full-vector", value=rows, target=target, command="python -m bench.full_vector", data_hash=data

@@ -1,12 +1,14 @@
 """A cluster of three stores with one third of the slots each, as child processes: to kill one of them.
 
-All write as the embedded store does (`appendfsync always`), so a node that is killed comes back with all it said.
+Another number of them can be had (bench/full_vector.py). All write as the embedded store does (`appendfsync always`),
+so a node that is killed comes back with all it said.
 """
 
 from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from streams.embedded.processes import LOCALHOST, Children, StartError, free_port
@@ -20,7 +22,7 @@ NODE_TIMEOUT_MS = 1000
 
 @dataclass(slots=True)
 class StoreCluster:
-    """Three masters without replicas; `nodes[i].child` can be killed and `nodes[i].start_again()` brings it back."""
+    """Masters without replicas; `nodes[i].child` can be killed and `nodes[i].start_again()` brings it back."""
 
     nodes: list[Store]
 
@@ -33,21 +35,25 @@ class StoreCluster:
         """Until every node agrees that all slots are served, as after a restart."""
         until = time.monotonic() + within_s
         while not all(
-            _says(node.port, "CLUSTER INFO", "cluster_state:ok", f"cluster_known_nodes:{NODES}") for node in self.nodes
+            _says(node.port, "CLUSTER INFO", "cluster_state:ok", f"cluster_known_nodes:{len(self.nodes)}")
+            for node in self.nodes
         ):
             if time.monotonic() > until:
-                raise StartError(f"the cluster of {NODES} is not whole after {within_s:g} s")
+                raise StartError(f"the cluster of {len(self.nodes)} is not whole after {within_s:g} s")
             time.sleep(0.05)
 
 
-def start_store_cluster(children: Children) -> StoreCluster:
-    """A fresh cluster on free ports."""
-    buses = [free_port() for _ in range(NODES)]
+def start_store_cluster(
+    children: Children, count: int = NODES, config: Mapping[str, str] | None = None
+) -> StoreCluster:
+    """A fresh cluster on free ports; `config` as of `start_store`."""
+    buses = [free_port() for _ in range(count)]
     nodes = [
         start_store(
             children,
             free_port(),
             {
+                **(config or {}),
                 "cluster-enabled": "yes",
                 "cluster-config-file": "nodes.conf",
                 "cluster-node-timeout": str(NODE_TIMEOUT_MS),
@@ -59,7 +65,7 @@ def start_store_cluster(children: Children) -> StoreCluster:
         for place, bus in enumerate(buses)
     ]
     for place, node in enumerate(nodes):
-        first, end = place * SLOTS // NODES, (place + 1) * SLOTS // NODES
+        first, end = place * SLOTS // count, (place + 1) * SLOTS // count
         _ask(node.port, f"CLUSTER SET-CONFIG-EPOCH {place + 1}")
         _ask(node.port, f"CLUSTER ADDSLOTSRANGE {first} {end - 1}")
         _ask(nodes[0].port, f"CLUSTER MEET {LOCALHOST} {node.port} {buses[place]}") if place else None
