@@ -122,6 +122,13 @@ BENCHES = (
          "value.p50_ms_vs_floor", "value.p99_ms_vs_floor", "value.eos_events_s_vs_kstreams_eos",
          "value.eos_p99_ms_vs_kstreams_eos"),
     ),
+    Bench(
+        "keys",
+        ("keys",),
+        lambda o: (sys.executable, "-m", "bench.keys", "--peerbench", str(o.peerbench)),
+        ("peerbench",),
+        ("value.off.reference", "value.off.shop"),
+    ),
     Bench("soak", ("soak",), soak(), ("java",), FLAT),
     Bench("soak-embedded", ("soak-embedded",), soak("--embedded"), (), FLAT),
     Bench(

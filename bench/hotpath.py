@@ -36,7 +36,8 @@ from streams.protocol.driver import Driver
 from streams.protocol.observer import RangeDone, Silent
 from streams.protocol.ports import Batch, Row, Tp
 from streams.space import limits_of, open_store
-from streams.work import Prepared, RangeWork
+from streams.stores.valkey import ValkeyStore
+from streams.work import Prepared, RangeWork, shared_fold
 
 PARTITIONS = 4
 REFERENCE = Path("bench/peers/headrace_job.py")
@@ -153,30 +154,38 @@ def made(shop: bool, n: int) -> tuple[Definitions, list[list[Memory]]]:
     return load(REFERENCE), logs
 
 
+def drivers(
+    definitions: Definitions,
+    store: ValkeyStore,
+    settings: Settings,
+    sources: Sequence[ListSource],
+    watch: Stopwatch,
+    work_of: type[RangeWork] = RangeWork,
+) -> list[Driver[Any, Any, Any]]:
+    """A driver for each partition of the definitions' first topic, with its work, as one worker has them."""
+    flow, own = definitions.flows[0], from_files(definitions, None, None)
+    configurations, fold = Configurations(definitions, own, store.get_config), shared_fold()
+    made: list[Driver[Any, Any, Any]] = []
+    for partition, source in enumerate(sources):
+        tp = Tp(flow.topic, partition, "bench")
+        writer = Writer(tp, same_partitions=True, feature_hash=definitions.vector.hash, declared=flow.writes)
+        growth = Growth(tp, source.appetite, watch.stamps)
+        work = work_of(tp, flow, definitions, store.shards, configurations, writer, growth, fold)
+        limits = limits_of(settings)
+        made.append(Driver(tp, store, source, NullSink(), work, lambda: own.id, limits=limits, observer=watch))
+    return made
+
+
 async def run(shop: bool, size: int, n: int) -> None:
     definitions, logs = made(shop, n)
-    flow = definitions.flows[0]
     with Children() as children:
         store_process = start_store(children, free_port(), {"appendfsync": "everysec"})
         settings = Settings.model_validate({"redis": {"url": store_process.url}})
-        own = from_files(definitions, None, None)
         async with open_store(settings, definitions) as store:
-            configurations = Configurations(definitions, own, store.get_config)
             watch, appetite = Stopwatch(), Appetite(size)
-            tasks: list[asyncio.Task[None]] = []
-            sources: list[ListSource] = []
-            for partition, records in enumerate(logs):
-                tp = Tp(flow.topic, partition, "bench")
-                writer = Writer(tp, same_partitions=True, feature_hash=definitions.vector.hash, declared=flow.writes)
-                growth = Growth(tp, appetite, watch.stamps)
-                work = TimedWork(tp, flow, definitions, store.shards, configurations, writer, growth)
-                source = ListSource(records, appetite)
-                limits = limits_of(settings)
-                driver: Driver[Any, Any, Any] = Driver(
-                    tp, store, source, NullSink(), work, lambda: own.id, limits=limits, observer=watch
-                )
-                tasks.append(asyncio.create_task(driver.run()))
-                sources.append(source)
+            sources = [ListSource(records, appetite) for records in logs]
+            work = drivers(definitions, store, settings, sources, watch, TimedWork)
+            tasks = [asyncio.create_task(driver.run()) for driver in work]
             started, cpu = time.perf_counter(), time.process_time()
             await asyncio.gather(*(source.idle.wait() for source in sources))
             wall, cpu = time.perf_counter() - started, time.process_time() - cpu
