@@ -170,7 +170,7 @@ def _why(reasons: Sequence[str], room: int) -> str:
 
 def _first(reasons: Sequence[str], shown: int) -> str:
     more = len(reasons) - shown
-    return "; ".join(reasons[:shown]) + (f" (and {more} more)" if more > 0 else "")
+    return "; ".join(reasons[:shown]) + (f" (+{more} more)" if more > 0 else "")
 
 
 def _counts_table(board: Board, at_s: float) -> Table:

@@ -164,8 +164,8 @@ def test_the_plain_view_says_that_events_wait_while_the_worker_starts() -> None:
 
 def test_as_many_reasons_are_shown_as_fit_and_the_rest_counted() -> None:
     reasons = ("a" * 40, "b" * 40, "c" * 40)
-    assert _why(reasons, 60) == "a" * 40 + " (and 2 more)"
-    assert _why(reasons, 100) == "; ".join(reasons[:2]) + " (and 1 more)"
+    assert _why(reasons, 60) == "a" * 40 + " (+2 more)"
+    assert _why(reasons, 100) == "; ".join(reasons[:2]) + " (+1 more)"
     assert _why(reasons, 130) == "; ".join(reasons)
     assert _why(reasons[:1], 10) == reasons[0], "one there always is; the terminal cuts it"
 
