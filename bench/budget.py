@@ -25,6 +25,7 @@ from bench import figure
 from bench.hotpath import ListSource, Memory, NullSink, Stopwatch
 from features.definitions import Definitions, Flow
 from features.shop import shop_definitions
+from features.window import DAY_MS
 from schemas.ids import partitions_for
 from schemas.settings import Settings
 from schemas.timestamps import rfc3339
@@ -66,6 +67,11 @@ class Shop:
     range_records: int = RANGE  # at most
 
     @property
+    def step_ms(self) -> int:
+        """In which each partition of orders gets a range, and no more than a day."""
+        return min(DAYS * DAY_MS * PARTITIONS * self.range_records // self.orders, DAY_MS)
+
+    @property
     def demand(self) -> Demand:
         """What the prediction is told."""
         n = float(self.entities)
@@ -102,13 +108,13 @@ def _drawn(rng: np.random.Generator, shop: Shop, size: int) -> list[int]:
 
 
 def _times(rng: np.random.Generator, size: int) -> list[int]:
-    found: list[int] = (START_MS + np.sort(rng.random(size)) * DAYS * 86_400_000).astype(np.int64).tolist()
+    found: list[int] = (START_MS + np.sort(rng.random(size)) * DAYS * DAY_MS).astype(np.int64).tolist()
     return found
 
 
 def _session(shop: Shop, at_ms: int) -> str:
     """Sessions follow each other, so that each has its events close together."""
-    return f"s{int((at_ms - START_MS) / (DAYS * 86_400_000) * shop.entities):07d}"
+    return f"s{int((at_ms - START_MS) / (DAYS * DAY_MS) * shop.entities):07d}"
 
 
 def _orders(rng: np.random.Generator, shop: Shop) -> list[tuple[bytes, bytes, int]]:
@@ -146,23 +152,23 @@ def _clicks(rng: np.random.Generator, shop: Shop) -> list[tuple[bytes, bytes, in
 def _labels(rng: np.random.Generator, shop: Shop) -> list[tuple[bytes, bytes, int]]:
     made = []
     for i, order in enumerate(rng.choice(shop.orders, shop.labels, replace=False).tolist()):
-        at = START_MS + DAYS * 86_400_000
+        at = START_MS + DAYS * DAY_MS
         label = {"type": "chargeback", "event_id": f"l{i:07d}", "event_time": rfc3339(at), "order_id": f"o{order:07d}"}
         made.append((label["order_id"].encode(), msgspec.json.encode(label), at))
     return made
 
 
-class Daily(ListSource):
-    """A partition's log, of which one day more can be read each time; idle at the end of it."""
+class Paced(ListSource):
+    """A partition's log, of which a little more can be read each time; idle at the end of it."""
 
     def __init__(self, records: Sequence[Memory], appetite: Appetite) -> None:
         super().__init__(records, appetite)
-        self._days = np.array([record.timestamp for record in records], np.int64)
+        self._at_ms = np.array([record.timestamp for record in records], np.int64)
         self._upto = 0
 
     def until(self, at_ms: int) -> None:
         """What is older can be read from now on."""
-        self._upto = int(np.searchsorted(self._days, at_ms))
+        self._upto = int(np.searchsorted(self._at_ms, at_ms))
         self.idle.clear()
 
     async def next(self, place: int) -> Batch[Memory] | None:
@@ -170,7 +176,7 @@ class Daily(ListSource):
         if part:
             return Batch(place, part)
         self.idle.set()
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.002)
         return None
 
     async def bounds(self) -> tuple[int, int]:
@@ -178,27 +184,30 @@ class Daily(ListSource):
 
 
 async def fill(
-    store: ValkeyStore, settings: Settings, made: Mapping[str, Sequence[tuple[bytes, bytes, int]]], range_records: int
+    store: ValkeyStore, settings: Settings, made: Mapping[str, Sequence[tuple[bytes, bytes, int]]], shop: Shop
 ) -> None:
-    """Every topic's events through driver and work into the store, day by day."""
+    """Every topic's events through driver and work into the store, in the order of their times but for `shop.step_ms`.
+
+    So no partition is far behind another: what follows the last range of one can be folded in no bag that both touch.
+    """
     definitions = shop_definitions()
     own = from_files(definitions, None, None)
     configurations = Configurations(definitions, own, store.get_config)
-    watch, sources, drivers = Stopwatch(), list[Daily](), list[Driver[Any, Any, Any]]()
+    watch, sources, drivers = Stopwatch(), list[Paced](), list[Driver[Any, Any, Any]]()
     for flow in [flow for flow in definitions.flows if made.get(flow.topic)]:
-        appetite = Appetite(range_records)
+        appetite = Appetite(shop.range_records)
         for partition, log in enumerate(_by_partition(made[flow.topic])):
             tp = Tp(flow.topic, partition, "bench")
-            sources.append(Daily(log, appetite))
+            sources.append(Paced(log, appetite))
             work = _work(tp, flow, definitions, store, configurations, Growth(tp, appetite, watch.stamps))
             limits = limits_of(settings)
             drivers.append(
                 Driver(tp, store, sources[-1], NullSink(), work, lambda: own.id, limits=limits, observer=watch)
             )
     tasks = [asyncio.create_task(driver.run()) for driver in drivers]
-    for day in range(1, DAYS + 2):
+    for until_ms in range(START_MS + shop.step_ms, START_MS + DAYS * DAY_MS + 2 * shop.step_ms, shop.step_ms):
         for source in sources:
-            source.until(START_MS + day * 86_400_000)
+            source.until(until_ms)
         idle = asyncio.create_task(_all_idle(sources))
         await asyncio.wait([idle, *tasks], return_when=asyncio.FIRST_COMPLETED)
         if any(task.done() for task in tasks):
@@ -210,7 +219,7 @@ async def fill(
             raise ended
 
 
-async def _all_idle(sources: Sequence[Daily]) -> None:
+async def _all_idle(sources: Sequence[Paced]) -> None:
     for source in sources:
         await source.idle.wait()
 
@@ -263,7 +272,7 @@ async def run(shop: Shop) -> tuple[Budget, dict[str, tuple[int, int, int]], int]
         server = Server(settings.shards, PARTITIONS, limits_of(settings), "libc", min(shop.range_records, RANGE / 2))
         predicted = predict(definitions, shop.demand, server, specimens(ID_BYTES))
         async with open_store(settings, definitions) as store:
-            await fill(store, settings, records(shop), shop.range_records)
+            await fill(store, settings, records(shop), shop)
             return predicted, *await weighed(store)
 
 

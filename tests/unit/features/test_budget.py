@@ -44,6 +44,12 @@ def test_nobody_has_nothing() -> None:
     assert sampled(DAY, Population(1_000, 0.0), TTL, YEAR).keys == 0
 
 
+def test_the_mean_of_a_few_hundred_stands_whatever_is_drawn() -> None:
+    month = 30 * DAY_MS
+    means = [sampled(DAY, Population(300, 1_000), month, month, wait=8.0, seed=seed).mean for seed in range(5)]
+    assert max(means) < 1.05 * min(means)
+
+
 def test_where_a_few_have_all_the_events_bags_differ_more_and_are_smaller_on_average() -> None:
     alike = sampled(MONTH, Population(1_000, 10_000, skew=0.0), 40 * DAY_MS, YEAR)
     skewed = sampled(MONTH, Population(1_000, 10_000, skew=1.2), 40 * DAY_MS, YEAR)
