@@ -42,6 +42,14 @@ RETRY_BACKOFF_MS = 20
 HOPELESS = (MessageSizeTooLargeError, InvalidTopicError)
 
 
+class _Sent(set[Any]):
+    """aiokafka's batches on their way. It takes each out where it ends, also one that has come back and waits for
+    another try, and then stumbles over its own `remove`.
+    """
+
+    remove = set.discard
+
+
 def new_producer(link: Link, profile: Profile, **options: Any) -> Any:
     """A producer of ours, not started: acks from all replicas, no lingering, idempotent where the broker can."""
     settings: dict[str, Any] = {
@@ -52,7 +60,9 @@ def new_producer(link: Link, profile: Profile, **options: Any) -> Any:
         "request_timeout_ms": REQUEST_TIMEOUT_MS,
         "retry_backoff_ms": RETRY_BACKOFF_MS,
     }
-    return AIOKafkaProducer(**settings | options | link.client())
+    producer = AIOKafkaProducer(**settings | options | link.client())
+    producer._message_accumulator._pending_batches = _Sent()
+    return producer
 
 
 class Publisher:
@@ -144,10 +154,8 @@ async def abandon(producer: Any) -> None:
     for future in _futures(producer):
         future.add_done_callback(_look_at)
     accumulator.reenqueue = _forget  # requests that end from now on are not tried again
-    for batches in accumulator._batches.values():  # one that waits for another try is missed where its end is noted
-        accumulator._pending_batches.update(batches)
-    accumulator._batches.clear()
     accumulator.fail_all(ProducerClosed())
+    accumulator._batches.clear()
     sending = sender.sender_task
     if sending is not None:
         sending.remove_done_callback(sender._fail_all)
