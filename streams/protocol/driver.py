@@ -5,9 +5,9 @@ out while the range is decided, the outputs once the row is acknowledged, and th
 between, the next owner finds the range open and gets the same answers. `docs/protocol.md` has the rules, and the
 schedule that breaks each one left out.
 
-While a range waits for the store and for acknowledgements the next batch is fetched and decoded, no more: only one
-range is ever open. The price: one batch ahead per partition, two round trips to the store (one where it can begin and
-apply at once) and two to the broker a range.
+While a range waits for the store and for acknowledgements the next batch is fetched and decoded (ahead.py), no more:
+only one range is ever open. The price: two round trips to the store (one where it can begin and apply at once) and two
+to the broker a range.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic
 
 from streams.protocol import stops
 from streams.protocol.again import look_again
+from streams.protocol.ahead import Ahead, Ready, decoded
+from streams.protocol.beside import Handle, Start, task
 from streams.protocol.judge import Judge
 from streams.protocol.learn import Learned, learn
-from streams.protocol.observer import Observer, RangeDone, Silent, Stages
+from streams.protocol.observer import Laps, Observer, RangeDone, Silent, Stages
 from streams.protocol.ports import (
     ApplyReply,
-    Batch,
     Begin,
-    Facts,
     Limits,
     O,
     Open,
@@ -56,27 +56,6 @@ from streams.protocol.shards import EVERY_STAMP, Lost, Shards, Taken
 
 UNSENT_S = 0.1  # with `acked` off: how long a range is said to be published and is not, so that a kill will meet one
 
-T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-
-
-class Handle(Protocol[T_co]):
-    """Something started: an asyncio.Task, or a thread of the simulation."""
-
-    def __await__(self) -> Any: ...
-
-    def cancel(self) -> object: ...
-
-
-class Start(Protocol):
-    """Runs a coroutine beside the caller."""
-
-    def __call__(self, coroutine: Coroutine[Any, Any, T], /) -> Handle[T]: ...
-
-
-def _start(coroutine: Coroutine[Any, Any, T], /) -> Handle[T]:
-    return asyncio.get_running_loop().create_task(coroutine)
-
 
 def _token() -> bytes:
     return os.urandom(16)
@@ -90,21 +69,6 @@ class Pace:
     chunk: int = 2000  # offsets of one step of a catch-up
     backoff_s: float = 0.05  # after the first failure; doubles
     backoff_most_s: float = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Ready(Generic[R, P]):
-    """A batch, decoded ahead."""
-
-    batch: Batch[R]
-    prepared: P
-    facts: Facts
-
-
-@dataclass(frozen=True, slots=True)
-class _Ahead(Generic[R, P]):
-    place: int
-    handle: Handle[_Ready[R, P] | Exception | None]
 
 
 class Driver(Generic[R, P, O]):
@@ -125,7 +89,7 @@ class Driver(Generic[R, P, O]):
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
         token: Callable[[], bytes] = _token,
-        start: Start = _start,
+        start: Start = task,
         safety: Safety = SAFE,
     ) -> None:
         self._tp, self._store, self._source, self._sink, self._work = tp, store, source, sink, work
@@ -135,7 +99,7 @@ class Driver(Generic[R, P, O]):
         self._pulse = Pulse(clock, self._pace.stall_s)
         self._shards = Shards(tp, store, source, work, self._observer, self._pulse.beat, self._pace.chunk)
         self._learned: Learned | None = None
-        self._ahead: _Ahead[R, P] | None = None
+        self._ahead = Ahead(source, work, start)
         self._opened = False  # the sink
         self._failures = 0
         self._again = False  # whether some shard may have been caught up and not been looked at since
@@ -165,9 +129,7 @@ class Driver(Generic[R, P, O]):
 
     def close(self) -> None:
         """Lets go of the batch ahead."""
-        if self._ahead is not None:
-            self._ahead.handle.cancel()
-            self._ahead = None
+        self._ahead.drop()
 
     async def turn(self) -> None:
         """One LEARN, one range or one idle round. Outages are waited out here: lag grows, nothing is lost."""
@@ -220,8 +182,8 @@ class Driver(Generic[R, P, O]):
     # ---- LOOP
 
     async def _advance(self, learned: Learned) -> None:
-        laps = _Laps(self._clock)
-        ready = await self._next(learned.place)
+        laps = Laps(self._clock)
+        ready = await self._ahead.take(learned.place)
         laps.lap("fetch_s")
         if ready is None:
             await self._idle(learned)
@@ -234,7 +196,7 @@ class Driver(Generic[R, P, O]):
             published, judged.proposal, place, genesis, self._config(), self._token(), max(self._tail, published)
         )
         calls = self._work.calls(ready.prepared, judged.proposal.exceptions, place)
-        self._look_ahead(judged.proposal.last + 1)
+        self._ahead.ask(judged.proposal.last + 1)
         reply, replies = await self._store.take(self._tp, asked, calls)
         if isinstance(reply, Rebind):
             raise stops.rebind(self._tp, reply.known)
@@ -245,8 +207,8 @@ class Driver(Generic[R, P, O]):
 
     async def _repeat(self, range_: Open, genesis: int) -> None:
         """A range that was open already: the same records, the same configuration, the same bytes."""
-        laps = _Laps(self._clock)
-        self.close()
+        laps = Laps(self._clock)
+        self._ahead.drop()
         self._source.hold(range_.last)
         batch = await self._source.read(range_.first, range_.last)
         if batch is None or batch.last != range_.last:
@@ -254,8 +216,8 @@ class Driver(Generic[R, P, O]):
         laps.lap("fetch_s")
         await self._work.ready(range_.config)
         self._pulse.start()
-        self._look_ahead(range_.last + 1)
-        ready = self._prepared(batch)
+        self._ahead.ask(range_.last + 1)
+        ready = decoded(self._work, batch)
         calls = self._work.calls(ready.prepared, range_.exceptions, range_.first)
         await self._finish(range_, genesis, ready, laps, calls)
 
@@ -263,8 +225,8 @@ class Driver(Generic[R, P, O]):
         self,
         range_: Open,
         genesis: int,
-        ready: _Ready[R, P],
-        laps: _Laps,
+        ready: Ready[R, P],
+        laps: Laps,
         calls: Sequence[ShardCall],
         replies: Sequence[ApplyReply] | None = None,
     ) -> None:
@@ -323,38 +285,6 @@ class Driver(Generic[R, P, O]):
     def _caught_up(self, some: bool) -> None:
         """Notes that a shard was caught up: where flows meet, what that changed is looked at before the next range."""
         self._again |= some and self._work.joins and self._safety.again
-
-    # ---- fetching ahead
-
-    async def _next(self, place: int) -> _Ready[R, P] | None:
-        self._look_ahead(place)
-        assert self._ahead is not None
-        ahead, self._ahead = self._ahead.handle, None
-        try:
-            ready: _Ready[R, P] | Exception | None = await ahead
-        except BaseException:
-            ahead.cancel()
-            raise
-        if isinstance(ready, Exception):
-            raise ready
-        return ready
-
-    def _look_ahead(self, place: int) -> None:
-        if self._ahead is None or self._ahead.place != place:
-            self.close()
-            self._ahead = _Ahead(place, self._start(self._fetch(place)))
-
-    async def _fetch(self, place: int) -> _Ready[R, P] | Exception | None:
-        """A failure is handed over, not raised: nobody may be waiting yet."""
-        try:
-            batch = await self._source.next(place)
-            return None if batch is None else self._prepared(batch)
-        except Exception as error:
-            return error
-
-    def _prepared(self, batch: Batch[R]) -> _Ready[R, P]:
-        prepared = self._work.prepare(batch)
-        return _Ready(batch, prepared, self._work.facts(prepared))
 
     # ---- publishing
 
@@ -426,7 +356,7 @@ class Driver(Generic[R, P, O]):
             accepted = await self._store.swap(swaps)
             self._observer.compacted(self._tp, len(swaps), accepted)
 
-    def _done(self, range_: Open, ready: _Ready[R, P], recovered: bool, stages: Stages) -> RangeDone:
+    def _done(self, range_: Open, ready: Ready[R, P], recovered: bool, stages: Stages) -> RangeDone:
         return RangeDone(
             range_.first,
             range_.last,
@@ -439,21 +369,3 @@ class Driver(Generic[R, P, O]):
             self._judge.ids,
             self._judge.bytes,
         )
-
-
-class _Laps:
-    """A stopwatch whose laps are the stages of a range."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._at = clock()
-        self._laps: dict[str, float] = {}
-
-    @property
-    def stages(self) -> Stages:
-        return Stages(**self._laps)
-
-    def lap(self, stage: str) -> None:
-        now = self._clock()
-        self._laps[stage] = now - self._at
-        self._at = now

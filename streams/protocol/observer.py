@@ -5,6 +5,7 @@ The price of this seam: one small object per range.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -20,6 +21,24 @@ class Stages(NamedTuple):
     decide_s: float = 0.0
     publish_s: float = 0.0
     compact_s: float = 0.0
+
+
+class Laps:
+    """A stopwatch whose laps are the stages of a range."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._at = clock()
+        self._laps: dict[str, float] = {}
+
+    @property
+    def stages(self) -> Stages:
+        return Stages(**self._laps)
+
+    def lap(self, stage: str) -> None:
+        now = self._clock()
+        self._laps[stage] = now - self._at
+        self._at = now
 
 
 @dataclass(frozen=True, slots=True)
