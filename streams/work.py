@@ -13,88 +13,27 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, reduce
 from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
 
-from features.bag import stamps_of
-from features.columns import Columns, Floats, Floats2d, Ints
-from features.compact import compact_kin, over_cap
+from features.columns import Floats, Floats2d, Ints
 from features.definitions import Definitions, Flow, Scored
-from features.entry import ENTRY_BYTES, Own, own_of
 from features.fold import Lot, fold_each
-from features.group import Group
-from features.join import Join, Made, added, compacted, news
-from features.join import stamps_of as chunks_of
-from features.kin import Kin, alike
-from features.payload import payloads
+from features.join import Join, Made, news
 from schemas.decode import Decoded
 from schemas.ids import hashes64, payload_hashes
 from schemas.records import Record
 from streams.configuration import Configuration, Configurations
-from streams.growth import NOTHING, Growth, Known, larger, largest_of
+from streams.growth import Growth
 from streams.outputs import RangeOutputs, Writer
 from streams.protocol.ports import Batch, Exceptions, Facts, Open, ShardBags, ShardCall, Swap, Tp
-from streams.stores.keys import Part, Spread, bag_key, spread
+from streams.swaps import swaps_of
 from streams.together import Together
+from streams.touched import Met, Plan, before, met_by, plan_of
 
-STAMP_BYTES = 8
 LATE_MS = 60_000  # counted as late, and scored all the same
-
-
-@dataclass(frozen=True, slots=True)
-class Touched:
-    """The bags of one group that a range touches."""
-
-    group: Group
-    entities: list[str]
-    own: Own
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """The bags in which a range's events meet those of other flows: the entities, and the records of each."""
-
-    join: Join
-    entities: list[str]
-    records: list[list[bytes]]
-
-
-@dataclass(frozen=True, slots=True)
-class Met:
-    """One of these bags as it was found."""
-
-    entity: str
-    records: list[bytes]  # the range's own
-    shard: int
-    bag: bytes | None
-    number: int
-    whole: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A range once its verdicts are known: the fresh events in columns, and the bags they touch."""
-
-    exceptions: Exceptions
-    fresh: Ints  # (n,) places in the batch
-    offset: Ints  # (n,)
-    columns: Columns
-    touched: tuple[Touched, ...]
-    joined: Joined | None
-    spread: Spread  # of the groups in their order, then of what is joined
-
-
-@dataclass(frozen=True, slots=True)
-class _Full:
-    """A bag over its cap, and the stamp up to which it may be folded."""
-
-    group: Group
-    entity: str
-    blob: bytes
-    below: int
 
 
 @dataclass(slots=True)
@@ -202,7 +141,7 @@ class RangeWork:
             prepared.stages["fold"] = folded_at - started
             prepared.stages["score"] = perf_counter() - folded_at
         if plan.joined is not None:
-            self._meet(outputs, plan.joined.join, _met(plan, plan.joined, bags))
+            self._meet(outputs, plan.joined.join, met_by(plan, plan.joined, bags))
         return outputs
 
     def again(
@@ -215,7 +154,7 @@ class RangeWork:
         plan = self._plan(prepared, exceptions, first)
         outputs = RangeOutputs(prepared.record_ms[plan.fresh])
         if plan.joined is not None:
-            found = [met for met in _met(plan, plan.joined, bags) if met.bag is not None]
+            found = [met for met in met_by(plan, plan.joined, bags) if met.bag is not None]
             self._meet(outputs, plan.joined.join, found)
         return outputs if outputs.records else None
 
@@ -231,64 +170,12 @@ class RangeWork:
         self.writer.joined(outputs, join.meeting.topic, made)
 
     def compact(self, prepared: Prepared, bags: Sequence[ShardBags]) -> Sequence[Swap]:
-        """Replacements for the bags of the range that have grown over their cap (growth.py says up to where)."""
-        plan, growth = prepared.plan, self.growth
-        if plan is None or growth is None:
+        """Replacements for the bags of the range that have grown over their cap."""
+        if prepared.plan is None or self.growth is None:
             return ()
         started = perf_counter()
-        groups = len(plan.touched)
-        found = plan.spread.gather([shard.bags for shard in bags])[:groups]
-        owners = plan.spread.owners()[:groups]
-        sizes = [largest_of(t.group, blobs) for t, blobs in zip(plan.touched, found, strict=True)]
-        largest = reduce(larger, sizes, NOTHING)
-        growth.taken([shard.number for shard in bags], largest, len(prepared.values))
-        swaps: list[Swap] = []
-        if growth.due(largest):
-            known = cache(growth.known)
-            full = [
-                [
-                    _Full(t.group, t.entities[place], blob, growth.fold_below(stamps, shard, known(shard)))
-                    for place in over_cap(t.group, blobs).tolist()
-                    for shard, blob in [(shards[place], blobs[place] or b"")]
-                    for stamps in [stamps_of(t.group, blob).tolist()]
-                ]
-                for t, blobs, shards in zip(plan.touched, found, owners, strict=True)
-            ]
-            for places in alike([t.group for t in plan.touched]):
-                swaps += self._swaps([full[place] for place in places if full[place]])
-            swaps += self._joined_swaps(plan, bags, growth, known)
+        swaps = swaps_of(prepared.plan, bags, self.growth, len(prepared.values), self.shards)
         prepared.stages["compact"] = perf_counter() - started
-        return swaps
-
-    def _swaps(self, full: Sequence[Sequence[_Full]]) -> list[Swap]:
-        """Of bags of groups that are read alike, by group."""
-        if not full:
-            return []
-        kin = Kin(tuple(of_group[0].group for of_group in full), tuple(map(len, full)))
-        bags = [bag for of_group in full for bag in of_group]
-        below = np.array([bag.below for bag in bags], np.uint64)
-        swaps = []
-        for bag, made in zip(bags, compact_kin(kin, [bag.blob for bag in bags], below), strict=True):
-            if made is not None:
-                shard, key = bag_key(bag.group.name, bag.entity, self.shards)
-                swaps.append(Swap(shard, key, made.prefix, made.replacement, made.newest))
-        return swaps
-
-    def _joined_swaps(
-        self, plan: Plan, bags: Sequence[ShardBags], growth: Growth, known: Callable[[int], Known]
-    ) -> list[Swap]:
-        """Of the bags in which flows meet: few ever grow, those of an id that stands for many things."""
-        joined, swaps = plan.joined, list[Swap]()
-        if joined is None:
-            return swaps
-        meeting = joined.join.meeting
-        for met in _met(plan, joined, bags):
-            if met.bag is None or len(met.bag) <= meeting.over:
-                continue
-            below = growth.fold_below(chunks_of(met.bag), met.shard, known(met.shard))
-            if made := compacted(meeting, met.bag, below):
-                shard, key = bag_key(meeting.name, met.entity, self.shards)
-                swaps.append(Swap(shard, key, *made))
         return swaps
 
     def _plan(self, prepared: Prepared, exceptions: Exceptions, since: int) -> Plan:
@@ -296,36 +183,17 @@ class RangeWork:
         kept = prepared.plan
         if kept is not None and kept.exceptions == exceptions and since <= prepared.batch.first:
             return kept
-        plan = self._make_plan(prepared, exceptions, since)
+        plan = plan_of(self.flow, self.shards, prepared.decoded, prepared.offset, exceptions, since)
         if since <= prepared.batch.first:
             prepared.plan = plan
         return plan
-
-    def _make_plan(self, prepared: Prepared, exceptions: Exceptions, since: int) -> Plan:
-        fresh = _fresh(prepared.offset, exceptions)
-        offset = prepared.offset[fresh]
-        events = prepared.decoded.events
-        chosen = events if len(fresh) == len(events) else [events[place] for place in fresh.tolist()]
-        columns = self.flow.columns(chosen, prepared.decoded.at_ms[fresh])
-        touched = tuple(Touched(group, *own_of(group, columns)) for group in self.flow.groups)
-        start = int(np.searchsorted(offset, since))
-        parts = [
-            Part(t.group.name, ENTRY_BYTES, t.entities, payloads(t.group, t.own, len(t.entities), start))
-            for t in touched
-        ]
-        joined = None
-        if (join := self.flow.join) is not None:
-            entities, records, new = added(join, columns, start)
-            joined = Joined(join, entities, records)
-            parts.append(Part(join.meeting.name, None, entities, new))
-        return Plan(exceptions, fresh, offset, columns, touched, joined, spread(parts, self.shards))
 
     async def _fold(self, plan: Plan, bags: Sequence[ShardBags]) -> dict[str, npt.NDArray[np.float64]]:
         """The columns (n, d) of each group that is read, by its name."""
         read = {group.name for group in (self.session or self.definitions.vector).groups}
         number = np.array([shard.number for shard in bags], np.uint64)
         groups = len(plan.touched)
-        found = plan.spread.gather([_before(plan, bags, shard) for shard in range(len(bags))])[:groups]
+        found = plan.spread.gather([before(plan, bags, shard) for shard in range(len(bags))])[:groups]
         owners = plan.spread.owners()[:groups]
         lots = [
             Lot(t.group, blobs, number[shards], t.own)
@@ -362,40 +230,3 @@ class RangeWork:
             return self.definitions.score(rows)
         decided = configuration.decider.decide(rows)
         return np.zeros(len(rows)) if decided.score is None else decided.score
-
-
-def _met(plan: Plan, joined: Joined, bags: Sequence[ShardBags]) -> list[Met]:
-    """The bags in which the range meets other flows: the last part of what is spread."""
-    shards = plan.spread.owners()[-1]
-    return [
-        Met(entity, records, shard, bag, bags[shard].number, bags[shard].whole)
-        for entity, records, shard, bag in zip(
-            joined.entities, joined.records, shards, plan.spread.gather([of.bags for of in bags])[-1], strict=True
-        )
-    ]
-
-
-def _before(plan: Plan, bags: Sequence[ShardBags], shard: int) -> Sequence[bytes | None]:
-    """The bags of a shard without the range's own entries: they are in them where it was found beyond the range."""
-    answered = bags[shard]
-    if not answered.whole:
-        return answered.bags
-    call = plan.spread.calls[shard]
-    return [bag and _without(bag, own) for bag, own in zip(answered.bags, call.payloads, strict=True)]
-
-
-def _without(bag: bytes, own: bytes) -> bytes:
-    """A bag less the entries of `own`, each with its stamp; those that compaction has taken up stay."""
-    for start in range(0, len(own), ENTRY_BYTES):
-        at = bag.rfind(own[start : start + ENTRY_BYTES])
-        if at >= STAMP_BYTES:
-            bag = bag[: at - STAMP_BYTES] + bag[at + ENTRY_BYTES :]
-    return bag
-
-
-def _fresh(offset: Ints, exceptions: Exceptions) -> Ints:
-    """Places of the records that are fresh."""
-    if not exceptions:
-        return np.arange(len(offset))
-    excluded = np.fromiter(exceptions, np.int64, len(exceptions))
-    return np.flatnonzero(~np.isin(offset, excluded))
