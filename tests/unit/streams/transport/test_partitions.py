@@ -128,7 +128,8 @@ async def test_a_topic_made_anew_gets_a_run_of_its_own(monkeypatch: pytest.Monke
     rig = Rig()
     await rig.ready(ONE)
     rig.log.ids["orders"] = "id-2"
-    await asyncio.sleep(0.05)
+    while len(rig.began) < 2:  # noqa: ASYNC110  a test may poll
+        await asyncio.sleep(0.01)
     assert [tp.topic_id for tp in rig.began] == ["id-1", "id-2"]
     assert [tp.topic_id for tp in rig.ended] == ["id-1"]
     await rig.tasks.stop()
@@ -145,7 +146,8 @@ async def test_a_fenced_run_starts_again_with_its_producer_closed(monkeypatch: p
 
     rig = Contested()
     await rig.ready(ONE)
-    await asyncio.sleep(0.1)
+    while len(rig.began) < 3:  # noqa: ASYNC110  a test may poll
+        await asyncio.sleep(0.01)
     assert (len(rig.began), len(rig.closed), rig.tasks.failed.is_set()) == (3, 2, False)
     await rig.tasks.stop()
 

@@ -324,7 +324,8 @@ class TestRest:
         rig.source.pause()
         await asyncio.sleep(0.01)
         rig.source.resume()
-        await asyncio.sleep(0.01)
+        while len(rig.seeks) < 2:  # noqa: ASYNC110  a test may poll
+            await asyncio.sleep(0)
         rig.put(0, [0])
         assert (offsets(await asking), rig.seeks) == ([0], [0, 0])
 
