@@ -83,7 +83,7 @@ class Job:
     between_ms: int  # two events of a user
     keys: Sequence[int]  # sizes of the store, as near as towns come to them
     lap: int  # events
-    most: int  # records of a range
+    most: int  # records of a range: few enough that no bag makes them fewer, for then they differ between sizes
 
 
 def reference(peerbench: Path) -> Definitions:
@@ -162,7 +162,9 @@ def by_partition(made: Sequence[Memory]) -> list[list[Memory]]:
 
 
 class Lapped(ListSource):
-    """A partition's log, of which one lap more can be read each time. Who waits for it takes no turns meanwhile."""
+    """A partition's log, of which one lap more can be read each time. At its end there is nothing once, so that the
+    last range is closed; who asks again waits and takes no turns meanwhile.
+    """
 
     def __init__(self, records: Sequence[Memory], appetite: Appetite) -> None:
         super().__init__(records, appetite)
@@ -175,10 +177,13 @@ class Lapped(ListSource):
         return self._upto
 
     async def next(self, place: int) -> Batch[Memory] | None:
-        while place >= self._upto:
-            self._more.clear()
+        if place >= self._upto:
+            if self._more.is_set():
+                self._more.clear()
+                return None
             await self._more.wait()
-        return Batch(place, self.records[place : min(self._upto, place + self.appetite.records)])
+        part = self.records[place : min(self._upto, place + self.appetite.records)]
+        return Batch(place, part) if part else None
 
     async def bounds(self) -> tuple[int, int]:
         return 0, self._upto
@@ -355,7 +360,7 @@ JOBS = {
     "reference": Job(
         reference, reference_event, 10_000, 36 * HOUR_MS, (10_000, 100_000, 1_000_000, 5_000_000), 40_000, 2_000
     ),
-    "shop": Job(lambda _: shop_definitions(), shop_event, 2_560, HOUR_MS, (200_000, 1_000_000, 5_000_000), 8_000, 500),
+    "shop": Job(lambda _: shop_definitions(), shop_event, 2_560, HOUR_MS, (200_000, 1_000_000, 5_000_000), 8_000, 200),
 }
 
 
