@@ -34,8 +34,8 @@ from features.payload import payloads
 from schemas.ids import bag_name, hash64
 
 MOST_EVENTS: Final = 100_000  # of a sample
-A_BAG: Final = 10_000  # events of one entity: the first that were applied
-AT_ONCE: Final = 20_000  # events in a fold
+A_BAG: Final = 5_000  # events of one entity: the first that were applied
+AT_ONCE: Final = 5_000  # events in a fold
 PIECE: Final = 64  # events of an entity that go into a bag at a time
 
 Bools = npt.NDArray[np.bool_]
@@ -68,12 +68,13 @@ class Skews:
 
 @dataclass(slots=True)
 class _Told:
-    """The events of an entity, each (at, amount, flags, place, *others), with the number it was applied under."""
+    """The events of an entity, each a row of words: number it was applied under, whether it asks, at, amount, flags,
+    place, others. Bytes, for an array of a few events weighs more than they do.
+    """
 
-    rows: list[Ints] = field(default_factory=list)
-    numbers: list[Ints] = field(default_factory=list)
-    asks: list[Bools] = field(default_factory=list)
+    words: bytearray = field(default_factory=bytearray)
     events: int = 0
+    asks: bool = False
     cut: bool = False
 
 
@@ -92,10 +93,14 @@ class Sample:
         mine = [place for place, entity in enumerate(entities) if self._wanted(entity)]
         if not mine:
             return
-        rows = np.concatenate((np.array([own.at, own.amount, own.flags, own.place]), own.others))
+        told = np.array([own.at, own.at, own.at, own.amount, own.flags, own.place])
+        rows = np.concatenate((told, own.others)).T  # (n, words)
+        rows[:, 1] = asks
         for place in mine:
-            if (told := self._told.get(entities[place])) is not None:
-                self._add(told, rows[:, own.owner == place], numbers[place], asks)
+            if (one := self._told.get(entities[place])) is not None:
+                of_one = rows[own.owner == place]
+                of_one[:, 0] = numbers[place]
+                self._add(one, of_one, asks=asks)
         while len(self._told) > self._most or (self._events > self._most_events and len(self._told) > 1):
             self._drop()
 
@@ -110,17 +115,14 @@ class Sample:
         heappush(self._ranks, (-rank, entity))
         return True
 
-    def _add(self, told: _Told, rows: Ints, number: int, asks: bool) -> None:
+    def _add(self, told: _Told, rows: Ints, *, asks: bool) -> None:
         room = self._a_bag - told.events
-        told.cut |= rows.shape[1] > room
-        rows = rows[:, :room]
-        count = rows.shape[1]
-        if count:
-            told.rows.append(rows)
-            told.numbers.append(np.full(count, number))
-            told.asks.append(np.full(count, asks))
-            told.events += count
-            self._events += count
+        told.cut |= len(rows) > room
+        rows = rows[:room]
+        told.words += np.ascontiguousarray(rows).tobytes()
+        told.asks |= asks
+        told.events += len(rows)
+        self._events += len(rows)
 
     def _drop(self) -> None:
         rank, entity = heappop(self._ranks)
@@ -130,7 +132,7 @@ class Sample:
     def skews(self) -> Skews:
         """Of all that was told; where no event asks for values, those of all events are compared."""
         every = sorted(self._told)
-        tally = _Tally(self._group, nobody_asks=not any(a.any() for name in every for a in self._told[name].asks))
+        tally = _Tally(self._group, nobody_asks=not any(told.asks for told in self._told.values()))
         some: list[_Told] = []
         for name in every:
             some.append(self._told[name])
@@ -145,7 +147,7 @@ class Sample:
 class _Tally:
     """Adds up over lots of entities."""
 
-    def __init__(self, group: Group, nobody_asks: bool) -> None:
+    def __init__(self, group: Group, *, nobody_asks: bool) -> None:
         self._group, self._nobody_asks = group, nobody_asks
         columns = len(group.columns)
         self._events = self._late = self._values = 0
@@ -153,9 +155,9 @@ class _Tally:
         self._sum, self._most = np.zeros(columns), np.zeros(columns)
 
     def add(self, some: Sequence[_Told]) -> None:
-        rows = np.concatenate([part for told in some for part in told.rows], axis=1)
-        number = np.concatenate([part for told in some for part in told.numbers])
-        asks = np.concatenate([part for told in some for part in told.asks]) | self._nobody_asks
+        words = np.frombuffer(b"".join(told.words for told in some), np.int64)
+        number, asked, *_ = rows = words.reshape(-1, 6 + len(self._group.others)).T
+        rows, asks = rows[2:], (asked > 0) | self._nobody_asks
         owner = np.repeat(np.arange(len(some)), [told.events for told in some])
         at = rows[0]
         applied = np.lexsort((number, owner))

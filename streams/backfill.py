@@ -17,21 +17,19 @@ starts, and the next run goes on. The price: the archive is read whole, and the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from archive.errors import ArchiveError
 from archive.places import Place
-from features.definitions import Definitions, Flow
-from features.filling import Filling
+from features.definitions import Definitions
 from features.group import Group
-from features.skew import Sample, Skews
-from features.vector import Vector
+from features.skew import Skews
 from schemas.settings import Settings
 from schemas.timestamps import rfc3339
-from streams.past.archived import ArchivePast
 from streams.past.feed import Feed
 from streams.past.reading import Partition
+from streams.pouring import Pouring, Tell
 from streams.protocol.ports import Stop
 from streams.space import common_of, definitions_of, features_of, ttls_of
 from streams.state import AtRest
@@ -40,13 +38,8 @@ from streams.stores.beside import Beside
 from streams.stores.prepare import GROUP, LAYOUT, changed, known_of
 from streams.stores.valkey import ValkeyStore
 
-STRETCH = 20_000  # events between two visits to the store
-TOLD = 200_000  # events between two lines
 LOOK_S = 3.0
 SAMPLE = 1_000  # entities whose order skew is told
-NOTHING = Vector((), (), lambda _, __: [])
-
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +81,19 @@ async def backfill(
         if not beside:
             await rest.nobody_works()
         await aside.clear()
-        samples = {group.name: Sample(group, sample) for group in groups} if sample else {}
-        job = _Job(rest, aside, groups, Filling(definitions.flows, groups, settings.shards, samples), tell)
-        feed = await job.feed(place)
+        pouring = Pouring(definitions, groups, settings.shards, aside, tell, sample)
+        job, feed = _Job(rest, aside, pouring), await pouring.feed(place)
+        said = ""
         while missing := await job.attempt(feed):
             if not beside:
                 raise ArchiveError(missing)
-            job.say(missing)
+            if missing != said:
+                tell(said := missing)
             await asyncio.sleep(LOOK_S)
         if feed.lost_ms >= 0:
             tell(f"what is older than {rfc3339(feed.lost_ms)} is not in the archive, and so not in the bags")
         entities = await aside.put_in_place(features_of(definitions))
-        return Filled(entities, job.events, [one.skews() for one in samples.values()])
+        return Filled(entities, pouring.events, pouring.skews())
 
 
 def _named(definitions: Definitions, names: Sequence[str]) -> tuple[Group, ...]:
@@ -132,39 +126,19 @@ async def _is_there(store: ValkeyStore, definitions: Definitions, names: Sequenc
     return not differ and known[LAYOUT] == wanted[LAYOUT]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Job:
     """One run."""
 
     rest: AtRest
     aside: Beside
-    groups: Sequence[Group]
-    filling: Filling
-    tell: Tell
-    events: int = 0
-    _reached: dict[Partition, int] = field(default_factory=dict)
-    _told: int = 0
-    _said: str = ""
-
-    @property
-    def _flows(self) -> list[Flow]:
-        return [flow for flow in self.rest.definitions.flows if not set(self.groups).isdisjoint(flow.groups)]
-
-    async def feed(self, place: Place) -> Feed:
-        """The past of these groups alone."""
-        flows = tuple(
-            replace(flow, scored=False, groups=tuple(group for group in flow.groups if group in self.groups))
-            for flow in self._flows
-        )
-        feed = Feed(ArchivePast(place, self.rest.inputs, settled_s=0.0), Definitions(flows, NOTHING))
-        await feed.open()
-        return feed
+    pouring: Pouring
 
     async def attempt(self, feed: Feed) -> str:
         """Reads on to where the archive ends; what keeps the groups from being put in place. If that is nothing, no
         worker can start any more, and the bags beside have all that was taken.
         """
-        await self._read(feed)
+        await self.pouring.pour(feed)
         if missing := await self._missing():
             return missing
         await self.aside.announce()
@@ -172,49 +146,32 @@ class _Job:
             await self.aside.withdraw()
         return missing
 
-    async def _read(self, feed: Feed) -> None:
-        await feed.line(0.0)
-        async for range_ in feed.ranges():
-            self.filling.take(range_)
-            applied = range_.tag.applied
-            self._reached[applied.topic, applied.partition] = applied.last + 1
-            if self.filling.events >= STRETCH:
-                await self._drain()
-        await self._drain()
-
-    async def _drain(self) -> None:
-        self.events += self.filling.events
-        for group, added in self.filling.drain():
-            await self.aside.add(group, added)
-        if self.events >= self._told + TOLD:
-            self._told = self.events
-            self.tell(f"{self.events:,} events")
-
     async def _missing(self) -> str:
         if working := await self.rest.working():
             return f"workers are alive ({working}): stop them, and the groups are put in place"
-        topics = {flow.topic for flow in self._flows}
-        positions: dict[Partition, int] = {}
-        for place in await admin.places(self.rest.store):
-            partition = place.topic, place.partition
-            if place.topic not in topics:
-                continue
-            if positions.setdefault(partition, place.position) != place.position or (place.home and place.last_range):
+        topics = {flow.topic for flow in self.pouring.flows}
+        places = [place for place in await admin.places(self.rest.store) if place.topic in topics]
+        return _open(places) or self._behind(places)
+
+    def _behind(self, places: Sequence[admin.Place]) -> str:
+        for place in places:
+            reached = self.pouring.reached.get((place.topic, place.partition), 0)
+            if place.position > 0 and reached != place.position:
                 return (
-                    f"{place.topic}/{place.partition}: a range is open: let a worker of the old definitions finish it "
-                    "and stop it in good order"
-                )
-        for (topic, number), position in positions.items():
-            reached = self._reached.get((topic, number), 0)
-            if position > 0 and reached != position:
-                return (
-                    f"{topic}/{number}: the store stands at offset {position}, the archive and its rows at {reached}: "
-                    "let `headrace archive` catch up, and run it again"
+                    f"{place.topic}/{place.partition}: the store stands at offset {place.position}, the archive and "
+                    f"its rows at {reached}: let `headrace archive` catch up, and run it again"
                 )
         return ""
 
-    def say(self, what: str) -> None:
-        """Once, until it changes."""
-        if what != self._said:
-            self._said = what
-            self.tell(what)
+
+def _open(places: Sequence[admin.Place]) -> str:
+    """Whether a partition is in the middle of a range."""
+    positions: dict[Partition, int] = {}
+    for place in places:
+        partition = place.topic, place.partition
+        if positions.setdefault(partition, place.position) != place.position or (place.home and place.last_range):
+            return (
+                f"{place.topic}/{place.partition}: a range is open: let a worker of the old definitions finish it "
+                "and stop it in good order"
+            )
+    return ""

@@ -25,7 +25,7 @@ from streams.stores import admin, keys, wire
 from streams.stores.prepare import SWITCH, SWITCHED, known_of
 from streams.stores.valkey import ValkeyStore
 
-AT_ONCE = 500  # bags in a round trip
+AT_ONCE = 2_000  # bags in a round trip: fewer would wait for the disk more often
 ASKED, OLD, NEW = "asked:", "old:", "new:"
 
 
