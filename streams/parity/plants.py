@@ -12,8 +12,8 @@ for. Only `headrace parity --plant` sets one, for workers of its own.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -29,28 +29,38 @@ PLANT = "HEADRACE_PARITY_PLANT"  # names one to a worker
 
 def planted(definitions: Definitions, name: str) -> Definitions:
     """The definitions with a plant of PLANTS; "" leaves them alone, and so does one that finds no place in them."""
-    return PLANTS[name](definitions) if name else definitions
+    made = PLANTS[name](definitions) if name else definitions
+    if made == definitions:
+        return definitions
+    return _Planted(made.flows, made.vector, made.session, made.score, made.constants, said=definitions.contents)
 
 
 @dataclass(frozen=True)
+class _Planted(Definitions):
+    """Definitions that tell of their bags what was meant."""
+
+    said: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def contents(self) -> Mapping[str, str]:
+        return self.said
+
+
+@dataclass(frozen=True, repr=False)
 class _Half(Window):
-    """A window that is half as long as it says."""
+    """A window of half as many tiles as it says."""
 
-    def cut(self, end: Ints) -> Ints:
-        return super().cut(end) + self.tiles // 2 * self.tile_ms
-
-    def sharp_cut(self, end: Ints) -> Ints:
-        return super().sharp_cut(end) + self.tiles // 2 * self.tile_ms
+    said: int = 0
 
     def __repr__(self) -> str:  # what a vector's hash is made of
-        return repr(Window(self.name, self.tile_ms, self.tiles))
+        return repr(Window(self.name, self.tile_ms, self.said))
 
 
 def _window(definitions: Definitions) -> Definitions:
     """The longest window of the vector's first group that a run of some days fills."""
     group = definitions.vector.groups[0]
     window = max(group.summed, key=lambda window: (window.reach_ms <= DAY_MS, window.reach_ms))
-    half = _Half(window.name, window.tile_ms, window.tiles)
+    half = _Half(window.name, window.tile_ms, window.tiles // 2, said=window.tiles)
     features = tuple(replace(f, over=half) if f.over == window else f for f in group.features)
     return _with_group(definitions, replace(group, features=features))
 
