@@ -24,6 +24,7 @@ from unittest.mock import patch
 from bench.full_vector import orders
 from bench.reference import OUT
 from features.definitions import Definitions, load
+from features.fold import kernel
 from features.shop import shop_definitions
 from schemas.ids import partitions_for
 from schemas.settings import Settings
@@ -37,7 +38,7 @@ from streams.protocol.observer import RangeDone, Silent
 from streams.protocol.ports import Batch, Row, Tp
 from streams.space import limits_of, open_store
 from streams.stores.valkey import ValkeyStore
-from streams.work import Prepared, RangeWork, shared_fold
+from streams.work import Prepared, RangeWork
 
 PARTITIONS = 4
 REFERENCE = Path("bench/peers/headrace_job.py")
@@ -164,19 +165,20 @@ def drivers(
 ) -> list[Driver[Any, Any, Any]]:
     """A driver for each partition of the definitions' first topic, with its work, as one worker has them."""
     flow, own = definitions.flows[0], from_files(definitions, None, None)
-    configurations, fold = Configurations(definitions, own, store.get_config), shared_fold()
+    configurations = Configurations(definitions, own, store.get_config)
     made: list[Driver[Any, Any, Any]] = []
     for partition, source in enumerate(sources):
         tp = Tp(flow.topic, partition, "bench")
         writer = Writer(tp, same_partitions=True, feature_hash=definitions.vector.hash, declared=flow.writes)
         growth = Growth(tp, source.appetite, watch.stamps)
-        work = work_of(tp, flow, definitions, store.shards, configurations, writer, growth, fold)
+        work = work_of(tp, flow, definitions, store.shards, configurations, writer, growth)
         limits = limits_of(settings)
         made.append(Driver(tp, store, source, NullSink(), work, lambda: own.id, limits=limits, observer=watch))
     return made
 
 
 async def run(shop: bool, size: int, n: int) -> None:
+    kernel()
     definitions, logs = made(shop, n)
     with Children() as children:
         store_process = start_store(children, free_port(), {"appendfsync": "everysec"})

@@ -93,27 +93,6 @@ def _repeated(own: Own, event: Ints) -> Own:
     return Own(owner, at, amount, flags, place, others, event, len(own.owner))
 
 
-def side_by_side(owns: Sequence[Own], counts: Sequence[int], slots: int) -> Own:
-    """The events of several groups as those of one with `slots` counterparties; the entities of the first are first."""
-    if len(owns) == 1:
-        return owns[0]
-    start = np.cumsum((0, *counts))
-    return Own(
-        np.concatenate([np.where(o.owner < 0, -1, o.owner + first) for o, first in zip(owns, start, strict=False)]),
-        np.concatenate([own.at for own in owns]),
-        np.concatenate([own.amount for own in owns]),
-        np.concatenate([own.flags for own in owns]),
-        np.concatenate([own.place for own in owns]),
-        np.concatenate([_padded(own.others, slots) for own in owns], axis=1),
-    )
-
-
-def _padded(others: Ints, slots: int) -> Ints:
-    """With `slots` counterparties, those that are missing being nobody."""
-    missing = slots - len(others)
-    return np.pad(others, ((0, missing), (0, 0))) if missing else others
-
-
 def pack(group: Group, at: Ints, amount: Ints, flags: Ints, place: Ints, others: Sequence[Ints]) -> Ints:
     """(n, 4) entries as little-endian words; `others` are up to three arrays of 32 bits."""
     words = np.zeros((len(at), ENTRY_BYTES // 8), "<i8")

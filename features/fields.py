@@ -25,6 +25,8 @@ UNIT = 1024  # of a cosine
 _ANGLES = [2 * math.pi * (slot + 0.5) / CIRCLE for slot in range(CIRCLE)]
 _COSINES = np.array([round(UNIT * math.cos(angle)) for angle in _ANGLES])
 _SINES = np.array([round(UNIT * math.sin(angle)) for angle in _ANGLES])
+CIRCLES = np.array([_COSINES, _SINES])
+"""(2, CIRCLE) int64."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,9 @@ def _base(one: Field, at: Ints, amount: Ints, flags: Ints, place: Ints) -> Ints 
     return {AMOUNT: amount, "max": amount, PLACE: place, SQUARE: place * place}[one.base]
 
 
-def direction(at: Ints) -> tuple[Ints, Ints]:
-    """(e,) times -> cosine and sine of their time of day, in UNITs."""
-    slot = at % DAY_MS * CIRCLE // DAY_MS
-    return _COSINES[slot], _SINES[slot]
+def measures(fields: Sequence[Field], at: Ints, amount: Ints, flags: Ints) -> Ints:
+    """(m, len(fields)) what events count for by a group's own measures, of whatever kind they are."""
+    found = np.empty((len(at), len(fields)), np.int64)
+    for column, one in zip(found.T, fields, strict=True):
+        column[:] = _base(one, at, amount, flags, at)
+    return found

@@ -11,10 +11,9 @@ the counterparties or of which fields are kept needs another layout number, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +31,7 @@ from features.fields import (
     largest,
     measured,
 )
+from features.plan import Plan, plan_of
 from features.window import MINUTE_MS, SECOND_MS, Window
 
 Ints = npt.NDArray[np.int64]
@@ -39,26 +39,6 @@ Ints = npt.NDArray[np.int64]
 MOST_OTHERS = 3
 MOST_LEVELS = 16
 LAYOUTS = range(1, 32)
-
-
-class Term(NamedTuple):
-    """An integer of the sums: a field over a window, less the same over the window `late`, less the event's own."""
-
-    field: int
-    window: int
-    late: int  # -1: nothing is taken off
-    own: bool  # the event's own share is taken off
-
-
-class Quotient(NamedTuple):
-    """(top + plus) * scale / max(below + more, least)."""
-
-    top: int
-    below: int
-    plus: float
-    more: float
-    least: float
-    scale: float
 
 
 class Shape:
@@ -75,24 +55,6 @@ class Shape:
 
 
 _SHAPES: dict[Shape, Shape] = {}  # each once, so that most comparisons end at the identity
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the fold computes, as tables: `rows` are places in `Group.columns`."""
-
-    windows: tuple[Window, ...]  # those that anything is summed over, each once
-    terms: tuple[Term, ...]
-    plain: tuple[tuple[int, int], ...]  # (row, term)
-    quotients: tuple[tuple[int, Quotient], ...]
-    spreads: tuple[tuple[int, int, int, int], ...]  # (row, terms of count, places, squares)
-    peaks: tuple[tuple[int, int, int, bool, float], ...]  # (row, field, window, negated, where there is none)
-    habits: tuple[tuple[int, int, int, int], ...]  # (row, terms of count, cosine, sine)
-    usual: tuple[tuple[int, int, int, Window, bool], ...]  # (row, fields of count and place, window, in own spreads)
-    since: tuple[tuple[int, int, Window, bool], ...]  # (row, field, window, the last)
-    distinct: tuple[tuple[int, int, Window], ...]  # (row, slot, window)
-    new: tuple[tuple[int, int, Window], ...]
-    times: tuple[tuple[int, str], ...]  # (row, label)
 
 
 @dataclass(frozen=True)
@@ -230,7 +192,16 @@ class Group:
     @cached_property
     def plan(self) -> Plan:
         """The features as tables of what to compute."""
-        return _plan(self)
+        windows = dict.fromkeys((*self.summed, *self.counted))
+        return plan_of(self.features, self.fields, tuple(windows), self.others)
+
+    @cached_property
+    def numbers(self) -> tuple[int, int, int, int, int, int]:
+        """What else the kernel goes by: how many fields add up, how many events are kept, the grace in ms, the field
+        that makes an event of an entry, the longest window, the finest tile in ms.
+        """
+        event = self.fields.index(self.event) if self.keep else 0
+        return len(self.sums), self.keep, self.grace_ms, event, self.summed.index(self.horizon), self.ladder[0]
 
     @cached_property
     def definition(self) -> str:
@@ -278,79 +249,6 @@ def _windows(feature: Feature) -> Iterator[Window]:
         yield feature.over
     if isinstance(feature.read, read.Ratio):
         yield feature.read.to
-
-
-class _Tables:
-    """Collects the terms, each once."""
-
-    def __init__(self, group: Group) -> None:
-        self.sums = {field: place for place, field in enumerate(group.sums)}
-        self.peaks = {field: place for place, field in enumerate(group.peaks)}
-        self.windows = {window: place for place, window in enumerate(group.summed)}
-        self.terms: dict[Term, int] = {}
-
-    def term(self, field: Field, feature: Feature, over: Window | None = None) -> int:
-        window = feature.over if over is None else over
-        late = -1
-        if feature.delay_ms:
-            far, near = window.behind(feature.delay_ms)
-            window, late = far, self.windows[near]
-        own = not feature.current or isinstance(feature.read, read.Habit)
-        found = Term(self.sums[field], self.windows[window], late, own)
-        return self.terms.setdefault(found, len(self.terms))
-
-
-def _plan(group: Group) -> Plan:
-    tables = _Tables(group)
-    found: Mapping[str, list[tuple[object, ...]]] = {name: [] for name in Plan.__annotations__}
-    for row, feature in enumerate(group.features):
-        kind, *rest = _step(group, tables, feature)
-        found[str(kind)].append((row, *rest))
-    tabled = {name: tuple(rows) for name, rows in found.items() if name not in ("windows", "terms")}
-    return Plan(windows=group.summed, terms=tuple(tables.terms), **tabled)  # type: ignore[arg-type] # rows of _step
-
-
-def _step(group: Group, tables: _Tables, feature: Feature) -> tuple[object, ...]:
-    """In which table a feature is, and its row there."""
-    of, kinds = feature.read, feature.of
-    one, less = Field(ONE, kinds), 1.0
-    if isinstance(of, read.Count):
-        return "plain", tables.term(one, feature)
-    if isinstance(of, read.Sum):
-        return "plain", tables.term(Field(AMOUNT, kinds), feature)
-    if isinstance(of, read.Known):
-        return "plain", tables.term(Field(ONE, of.bad, of.less), feature)
-    if isinstance(of, read.Mean):
-        below = tables.term(one, feature)
-        return "quotients", Quotient(tables.term(Field(AMOUNT, kinds), feature), below, 0.0, 0.0, less, 1.0)
-    if isinstance(of, read.Ratio):
-        scale = of.to.reach_ms / feature.over.reach_ms
-        below = tables.term(one, feature, of.to)
-        return "quotients", Quotient(tables.term(one, feature), below, 0.0, 0.0, less, scale)
-    if isinstance(of, read.Share):
-        bad, below = tables.term(Field(ONE, of.bad, of.less), feature), tables.term(one, feature)
-        return "quotients", Quotient(bad, below, of.prior * of.weight, of.weight, of.weight or less, 1.0)
-    if isinstance(of, read.Spread):
-        return "spreads", *(tables.term(Field(base, kinds), feature) for base in (ONE, PLACE, SQUARE))
-    if isinstance(of, read.Habit):
-        return "habits", *(tables.term(Field(base, kinds), feature) for base in (ONE, COSINE, SINE))
-    if isinstance(of, read.Max):
-        return "peaks", tables.peaks[largest(AMOUNT, kinds)], tables.windows[feature.over], False, 0.0
-    if isinstance(of, read.Measured):
-        field = measured(of.measure, kinds)
-        if field.merge == "sum":
-            return "plain", tables.term(field, feature)
-        return "peaks", tables.peaks[field], tables.windows[feature.over], of.measure.merge == "min", -1.0
-    if isinstance(of, read.Usual | read.Outlying):
-        place = tables.sums[Field(PLACE, kinds)]
-        return "usual", tables.sums[one], place, feature.over, isinstance(of, read.Outlying)
-    if isinstance(of, read.SinceKnown):
-        return "since", tables.sums[Field(ONE, of.bad, of.less)], feature.over, of.which == "last"
-    if isinstance(of, read.Distinct):
-        return "distinct", group.others.index(of.of), feature.over
-    if isinstance(of, read.New):
-        return "new", group.others.index(of.of), feature.over
-    return "times", of.label
 
 
 class GroupError(ValueError):

@@ -15,16 +15,12 @@ The price: 40 bytes an event kept, and a search for the floor.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
 from features.segments import VALUE_MASK, keyed
 
 Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Floats2d = npt.NDArray[np.float64]
 
 NONE = -1
 LEAST_SPREAD = 8  # places of the log scale, a quarter of a doubling: who always pays the same is not alarmed by cents
@@ -45,60 +41,3 @@ def floors(keep: int, owner: Ints, at: Ints, owners: int, least: Ints) -> Ints:
     found = least.copy()
     found[many] = np.maximum(found[many], ordered[place[many]] & VALUE_MASK)
     return found
-
-
-class Far(NamedTuple):
-    """Events of views, by view and time, (m + 1,) with a sentinel; `where` they are among all rows."""
-
-    key: Ints
-    where: Ints
-    first: Ints  # (e,) of each event's view
-    stop: Ints
-
-    def newest(self, nth: int) -> Ints:
-        """(e,) time of the view's n-th newest event, from 1; NONE where there are fewer."""
-        place = self.stop - nth
-        return np.where(place >= self.first, self.key[np.maximum(place, 0)] & VALUE_MASK, NONE)
-
-
-def floors_seen(keep: int, far: Far, least: Ints, owner: Ints, at: Ints) -> Ints:
-    """(e,) the floor of what each event sees: its view, and the events of its own block, (p,) by who sees them."""
-    ordered = np.append(np.sort(keyed(owner, at)) & VALUE_MASK, NONE)
-    counts = np.bincount(owner, minlength=len(least))
-    end = counts.cumsum()
-    found = np.maximum(far.newest(keep + 1), least)
-    for nth in range(1, min(keep + 1, int(counts.max(initial=0))) + 1):
-        mine = np.where(nth <= counts, ordered[end - nth], NONE)
-        found = np.maximum(found, np.minimum(mine, far.newest(keep + 1 - nth)) if nth <= keep else mine)
-    return found
-
-
-def cut(tile: Ints, sharp: Ints, floor: Ints) -> Ints:
-    """(..., e) where windows begin: at the tile's edge, or exactly, or at what is kept one by one."""
-    return np.minimum(np.maximum(floor + 1, sharp), tile)
-
-
-def against_usual(place: Ints, kept: Floats2d) -> tuple[Floats, Floats]:
-    """(e,) how far each event's place is from the median of those that it sees, and how far these are, by median.
-
-    `kept` (e, k) are the places that each one sees, filled up with inf; 0 where it sees none. All on the log scale.
-    """
-    middle = _medians(kept)
-    with np.errstate(invalid="ignore"):  # inf - inf where nothing is seen
-        spread = _medians(np.abs(kept - middle[:, None]))
-        away = place - middle
-    some = np.isfinite(middle)
-    return np.where(some, away, 0.0), np.where(some, spread, 0.0)
-
-
-def _medians(values: Floats2d) -> Floats:
-    """(e,) the median of the finite values of each row; inf where there is none."""
-    ordered = np.sort(values, axis=1)
-    counts = np.isfinite(ordered).sum(axis=1)
-    rows = np.arange(len(ordered))
-    low, high = (
-        ordered[rows, np.maximum(counts - 1, 0) // 2],
-        ordered[rows, np.minimum(counts // 2, ordered.shape[1] - 1)],
-    )
-    middle: Floats = (low + high) / 2.0
-    return middle

@@ -55,13 +55,3 @@ def heads(ordered: Ints) -> npt.NDArray[np.bool_]:
     first = np.ones(len(ordered), np.bool_)
     np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
     return first
-
-
-def running_max(run: Ints, value: Ints) -> Ints:
-    """(n,) the largest value of the run so far; runs are numbered upwards, values 0 to 2^44 - 1."""
-    return np.maximum.accumulate(keyed(run, value)) & VALUE_MASK
-
-
-def run_ends(owner: Ints, owners: int) -> Ints:
-    """(m,) ascending owners -> (owners,) where each one's run ends."""
-    return np.bincount(owner, minlength=owners).cumsum()

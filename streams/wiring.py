@@ -59,7 +59,7 @@ from streams.transport.sink import KafkaSink
 from streams.transport.source import KafkaSource
 from streams.transport.topics import TopicWatch
 from streams.transport.watchdog import StalledError, Watchdog
-from streams.work import Fold, Prepared, RangeWork, shared_fold
+from streams.work import Prepared, RangeWork
 
 log = logging.getLogger("headrace")
 
@@ -113,7 +113,6 @@ class Parts:
     safety: Safety
     stamps: Stamps
     appetites: dict[str, Appetite]  # by topic
-    fold: Fold
     written: set[str]  # every topic that an adapter has named so far
 
     async def work_on(self, tp: Tp, source: KafkaSource) -> None:
@@ -128,7 +127,7 @@ class Parts:
         )
         appetite = self.appetites[tp.topic]
         growth = Growth(tp, appetite, self.stamps)
-        work = RangeWork(tp, flow, self.definitions, self.store.shards, self.configurations, writer, growth, self.fold)
+        work = RangeWork(tp, flow, self.definitions, self.store.shards, self.configurations, writer, growth)
         source.limit = lambda: appetite.records
         driver: Driver[Record, Prepared, RangeOutputs] = Driver(
             tp,
@@ -219,7 +218,6 @@ async def _make(settings: Settings, slot: int | None, stack: AsyncExitStack) -> 
         MUTATIONS.get(os.environ.get(MUTATE, ""), SAFE),
         stamps,
         {topic: Appetite(settings.range_records) for topic in inputs},
-        shared_fold(),
         set(),
     )
     app = _app(settings, slot, link, profile)

@@ -11,14 +11,14 @@ it works on columns: per event there is the decoded struct, its ids, and nothing
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
 
-from features.columns import Floats, Floats2d, Ints
+from features.columns import Floats, Ints
 from features.definitions import Definitions, Flow, Scored
 from features.fold import Lot, fold_each
 from features.join import Join, Made, news
@@ -30,7 +30,6 @@ from streams.growth import Growth
 from streams.outputs import RangeOutputs, Writer
 from streams.protocol.ports import Batch, Exceptions, Facts, Open, ShardBags, ShardCall, Swap, Tp
 from streams.swaps import swaps_of
-from streams.together import Together
 from streams.touched import Met, Plan, before, met_by, plan_of
 
 LATE_MS = 60_000  # counted as late, and scored all the same
@@ -49,18 +48,6 @@ class Prepared:
     stages: dict[str, float] = field(default_factory=dict)  # seconds spent, by stage
 
 
-Fold = Callable[[Sequence[Lot]], Awaitable[Sequence[Floats2d]]]
-
-
-def shared_fold() -> Fold:
-    """A fold for all partitions of a worker: what they ask for at the same moment is folded in one pass."""
-
-    async def each(lots: Sequence[Lot]) -> Sequence[Floats2d]:
-        return fold_each(lots)
-
-    return Together(each)
-
-
 class RangeWork:
     """The work of one partition's ranges, by the definitions of its topic."""
 
@@ -73,9 +60,8 @@ class RangeWork:
         configurations: Configurations,
         writer: Writer,
         growth: Growth | None = None,
-        fold: Fold | None = None,
     ) -> None:
-        """`growth` None: bags are never folded, as while the state is rebuilt. `fold`: shared with other partitions."""
+        """`growth` None: bags are never folded, as while the state is rebuilt."""
         self.tp, self.flow, self.definitions, self.shards = tp, flow, definitions, shards
         self.configurations, self.writer = configurations, writer
         session = definitions.session
@@ -83,7 +69,6 @@ class RangeWork:
         self.session = session if reads_sessions and not flow.scored else None
         self.joins = flow.join is not None
         self.growth = growth
-        self.fold = fold or shared_fold()
 
     def prepare(self, batch: Batch[Record]) -> Prepared:
         """Decodes the values; a bad record is a fault in `decoded`."""
@@ -123,9 +108,7 @@ class RangeWork:
         prepared.stages["entries"] = perf_counter() - started
         return plan.spread.calls
 
-    async def decide(
-        self, prepared: Prepared, range_: Open, bags: Sequence[ShardBags], recovered: bool
-    ) -> RangeOutputs:
+    def decide(self, prepared: Prepared, range_: Open, bags: Sequence[ShardBags], recovered: bool) -> RangeOutputs:
         """Folds, scores by the range's own configuration, and writes what the range publishes."""
         plan = self._plan(prepared, range_.exceptions, range_.first)
         outputs = RangeOutputs(prepared.record_ms[plan.fresh])
@@ -135,7 +118,7 @@ class RangeWork:
         self.writer.dead_letters(outputs, prepared.batch.records, prepared.decoded, range_.exceptions)
         if plan.columns.n and (self.flow.scored or self.session):
             started = perf_counter()
-            folded = await self._fold(plan, bags)
+            folded = self._fold(plan, bags)
             folded_at = perf_counter()
             self._write(outputs, prepared, plan, folded, self.configurations[range_.config], recovered)
             prepared.stages["fold"] = folded_at - started
@@ -188,7 +171,7 @@ class RangeWork:
             prepared.plan = plan
         return plan
 
-    async def _fold(self, plan: Plan, bags: Sequence[ShardBags]) -> dict[str, npt.NDArray[np.float64]]:
+    def _fold(self, plan: Plan, bags: Sequence[ShardBags]) -> dict[str, npt.NDArray[np.float64]]:
         """The columns (n, d) of each group that is read, by its name."""
         read = {group.name for group in (self.session or self.definitions.vector).groups}
         number = np.array([shard.number for shard in bags], np.uint64)
@@ -200,7 +183,7 @@ class RangeWork:
             for t, blobs, shards in zip(plan.touched, found, owners, strict=True)
             if t.group.name in read
         ]
-        return {lot.group.name: folded for lot, folded in zip(lots, await self.fold(lots), strict=True)}
+        return {lot.group.name: folded for lot, folded in zip(lots, fold_each(lots), strict=True)}
 
     def _write(
         self,

@@ -26,8 +26,11 @@ def command(
     seconds and the others never stop. Without, it is an ordinary member, as a pool that grows and shrinks wants it.
     """
     gc.disable()  # what imports make stays: looking through it again and again costs a tenth of the start
+    from features.fold import kernel
     from schemas.settings import load
     from streams.wiring import run_worker
+
+    kernel()
 
     gc.freeze()  # and 20 ms each time later, while orders wait
     gc.set_threshold(SOME_OBJECTS)  # Python's own 700 cost a twentieth of the core at 2,000 events/s, and pauses

@@ -61,6 +61,9 @@ def _token() -> bytes:
     return os.urandom(16)
 
 
+ROW_TURNS = 3  # of the loop, until a row is on its way to the broker; then the range is decided, which blocks the loop
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How patient a driver is."""
@@ -243,7 +246,9 @@ class Driver(Generic[R, P, O]):
         row = self._row(range_, taken, recovered)
         announced = self._start(self._announce(row))
         try:
-            outputs = await self._work.decide(ready.prepared, range_, self._visible(taken.bags), recovered)
+            for _ in range(ROW_TURNS):
+                await self._sleep(0)
+            outputs = self._work.decide(ready.prepared, range_, self._visible(taken.bags), recovered)
             laps.lap("decide_s")
             self._check_pulse()
             swaps = self._work.compact(ready.prepared, taken.bags)

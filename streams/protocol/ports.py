@@ -377,7 +377,7 @@ class Work(Protocol[R, P, O_co]):
         """
         ...
 
-    async def decide(self, prepared: P, range_: Open, bags: Sequence[ShardBags], recovered: bool) -> O_co:
+    def decide(self, prepared: P, range_: Open, bags: Sequence[ShardBags], recovered: bool) -> O_co:
         """What to publish for the range: decisions, anomalies, dead letters. Same arguments, same bytes."""
         ...
 

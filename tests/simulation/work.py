@@ -165,9 +165,7 @@ class SimWork:
             for shard, keys in enumerate(prepared.keys)
         ]
 
-    async def decide(
-        self, prepared: Prepared, range_: Open, bags: Sequence[ShardBags], recovered: bool
-    ) -> list[Output]:
+    def decide(self, prepared: Prepared, range_: Open, bags: Sequence[ShardBags], recovered: bool) -> list[Output]:
         told = self._told(prepared, range_.exceptions, range_.first, bags)
         if not self.partition.scored:
             return told

@@ -6,7 +6,6 @@ of a range differ widely between shards. What is compacted, and when, is up to t
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +16,6 @@ import numpy as np
 from features.columns import Columns, Floats2d, Ints
 from features.definitions import Definitions, Flow, Outputs, Scored
 from features.feature import MONEY, RECENCY, distinct, each
-from features.fold import fold_each
 from features.group import Group
 from features.replay import Range
 from features.vector import Vector
@@ -177,12 +175,8 @@ class Live:
     def work(self, tp: Tp) -> RangeWork:
         flow = next(flow for flow in self.definitions.flows if flow.topic == tp.topic)
         writer = Writer(tp, same_partitions=True, feature_hash="")
-
-        async def fold(lots: Sequence[Any]) -> Sequence[Floats2d]:
-            return fold_each(lots)
-
         configurations: Any = {"c": None}
-        return RangeWork(tp, flow, self.definitions, SHARDS, configurations, writer, None, fold)
+        return RangeWork(tp, flow, self.definitions, SHARDS, configurations, writer)
 
     def range(self, topic: str, partition: int, events: Sequence[Event]) -> None:
         """Begins a range; one that is still open in the partition goes through first."""
@@ -211,7 +205,7 @@ class Live:
         batch = taking.prepared.batch
         bags = [ShardBags(taking.replies[shard].number, taking.replies[shard].bags) for shard in range(SHARDS)]
         open_ = Open(batch.first, batch.last, "c", {}, b"token", recovered=False, mine=True)
-        asyncio.run(self.work(taking.tp).decide(taking.prepared, open_, bags, recovered=False))
+        self.work(taking.tp).decide(taking.prepared, open_, bags, recovered=False)
         at_ms = np.array([event.at for event in taking.events], np.int64)
         tag = None
         if taking.tp.topic == "orders":

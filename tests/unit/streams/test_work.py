@@ -1,6 +1,5 @@
 """The work of a range: a pure function of the log, whatever was asked of it before."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -72,7 +71,7 @@ def empty(calls: Sequence[ShardCall]) -> list[ShardBags]:
 def decided(w: RangeWork, records: Sequence[Rec], exceptions: Exceptions | None = None) -> RangeOutputs:
     prepared = w.prepare(Batch(records[0].offset, records))
     calls = w.calls(prepared, exceptions or {}, records[0].offset)
-    return asyncio.run(w.decide(prepared, range_of(records, exceptions), empty(calls), False))
+    return w.decide(prepared, range_of(records, exceptions), empty(calls), False)
 
 
 def values(outputs: RangeOutputs, topic: str) -> list[Any]:
@@ -104,7 +103,7 @@ def test_a_repeat_that_finds_its_own_entries_in_the_bags_ignores_them() -> None:
     calls = w.calls(prepared, {}, 1)
     number = 7
     bags = [ShardBags(number, stamped_of(call, number)) for call in calls]
-    assert asyncio.run(w.decide(prepared, range_of(records), bags, False)).records == first.records
+    assert w.decide(prepared, range_of(records), bags, False).records == first.records
 
 
 def test_a_shard_found_beyond_the_range_gives_bags_that_hold_it_and_nothing_counts_twice() -> None:
@@ -113,7 +112,7 @@ def test_a_shard_found_beyond_the_range_gives_bags_that_hold_it_and_nothing_coun
     prepared = w.prepare(Batch(1, records))
     calls = w.calls(prepared, {}, 1)
     whole = [ShardBags(2**63, stamped_of(call, 7), whole=True) for call in calls]
-    again = asyncio.run(w.decide(prepared, range_of(records), whole, False))
+    again = w.decide(prepared, range_of(records), whole, False)
     assert values(again, "fraud") == values(first, "fraud")
 
 
@@ -174,7 +173,7 @@ def test_a_session_that_is_unusual_is_told_once_and_again_only_for_the_same_even
     older = before.prepare(Batch(0, records))
     entries = {call.shard: call for call in before.calls(older, {}, 0)}
     bags = [ShardBags(9, stamped_of(entries[call.shard], 1)[: len(call.keys)]) for call in calls]
-    assert values(asyncio.run(w.decide(prepared, range_of(more), bags, False)), "anomalies") == []
+    assert values(w.decide(prepared, range_of(more), bags, False), "anomalies") == []
 
 
 class Store:
@@ -193,7 +192,7 @@ class Store:
         for call in calls:
             for key, added in zip(call.keys, stamped_of(call, self.number), strict=True):
                 self.bags[key] = self.bags.get(key, b"") + added
-        return values(asyncio.run(w.decide(prepared, range_of(records), bags, False)), "anomalies")
+        return values(w.decide(prepared, range_of(records), bags, False), "anomalies")
 
 
 VIEWS = [click(offset, "view_item", items=[{"item_id": f"p{offset}"}]) for offset in range(25)]
@@ -246,5 +245,5 @@ def test_prepared_batches_may_be_asked_in_any_order() -> None:
     w.calls(prepared, {}, 1)
     w.calls(prepared, {2: Verdict.DUPLICATE}, 1)
     calls = w.calls(prepared, {}, 1)
-    outputs = asyncio.run(w.decide(prepared, range_of(records), empty(calls), False))
+    outputs = w.decide(prepared, range_of(records), empty(calls), False)
     assert np.array_equal([o.offset for o in outputs.records], [1, 2, 3, 1, 2, 3])

@@ -1,6 +1,5 @@
 """Labels and orders meet: whichever is taken second publishes what follows, and what it publishes is read back."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -52,7 +51,7 @@ class Shop:
                 parts = (payload[at : at + size] for at in range(0, len(payload), size))
                 stamped = b"".join(self.number.to_bytes(8, "big") + part for part in parts)
                 self.bags[key] = self.bags.get(key, b"") + stamped
-        outputs = asyncio.run(w.decide(prepared, range_of(records), before, False))
+        outputs = w.decide(prepared, range_of(records), before, False)
         self.unread += [r.value for r in outputs.records if r.topic == "outcomes" and r.value is not None]
         return outputs
 
@@ -163,7 +162,7 @@ def test_a_range_of_labels_that_is_done_again_has_the_same_bytes() -> None:
     w, prepared = shop.works["labels"], shop.works["labels"].prepare(Batch(1, records))
     calls = w.calls(prepared, {}, 1)
     bags = [ShardBags(2, [shop.bags.get(key) for key in call.keys]) for call in calls]
-    assert asyncio.run(w.decide(prepared, range_of(records), bags, False)).records == first.records
+    assert w.decide(prepared, range_of(records), bags, False).records == first.records
 
 
 def test_a_second_look_finds_what_is_due_and_asks_only_one_shard() -> None:
@@ -195,12 +194,7 @@ def test_a_topic_of_ours_is_judged_by_ids_alone() -> None:
     assert facts.event_ms.tolist() == facts.record_ms.tolist() == [NOW_MS, NOW_MS]
     assert facts.payload.tolist() == [0, 0]
     assert len(set(facts.event_id.tolist())) == 1
-    assert (
-        asyncio.run(
-            w.decide(w.prepare(Batch(1, records[:1])), range_of(records[:1]), _nothing(w, records[:1]), False)
-        ).late
-        == 0
-    )
+    assert w.decide(w.prepare(Batch(1, records[:1])), range_of(records[:1]), _nothing(w, records[:1]), False).late == 0
 
 
 def _nothing(w: Any, records: Sequence[Rec]) -> list[ShardBags]:

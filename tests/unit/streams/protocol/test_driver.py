@@ -250,11 +250,9 @@ async def test_after_a_standstill_the_place_is_learnt_anew_before_anything_is_pu
     frozen = iter([True])
 
     class Freezing(SimWork):
-        async def decide(
-            self, prepared: Prepared, range_: Open, bags: Sequence[ShardBags], recovered: bool
-        ) -> list[Output]:
+        def decide(self, prepared: Prepared, range_: Open, bags: Sequence[ShardBags], recovered: bool) -> list[Output]:
             bench.clock_s += 6.0 if next(frozen, False) else 0.0
-            return await super().decide(prepared, range_, bags, recovered)
+            return super().decide(prepared, range_, bags, recovered)
 
     await bench.work(bench.closed, bench.hire(work=Freezing(bench.partition, 3, bench.rng)))
     assert bench.diary.stalls == 1
