@@ -10,7 +10,7 @@ from streams.data.record import Record
 from streams.embedded.broker import start_broker
 from streams.embedded.processes import Children, free_port
 from tests.support.events import order
-from tests.support.worker import Stream, new_stream
+from tests.support.worker import Stream, new_stream, until
 
 EVERY_S = 0.1
 AT_ONCE = 20
@@ -56,8 +56,7 @@ async def joined_and_left(stream: Stream, children: Children) -> None:
     async with flowing(stream) as sent:
         second = stream.worker()
         await stream.working(first, second)
-        await asyncio.sleep(1.0)
-        assert second.metric("headrace_decisions_total") > 0
+        await until(lambda: second.metric("headrace_decisions_total") > 0, 40.0, lambda: second.said)
         assert second.terminate() == 0
         await stream.working(first)
         await asyncio.sleep(0.5)
