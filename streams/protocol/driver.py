@@ -54,7 +54,8 @@ from streams.protocol.pulse import Pulse
 from streams.protocol.safety import SAFE, Safety
 from streams.protocol.shards import EVERY_STAMP, Lost, Shards, Taken
 
-UNSENT_S = 0.1  # with `acked` off: how long a range is said to be published and is not, so that a kill will meet one
+UNSENT_S = 0.2  # with `acked` off: how long a range is said to be published and is not, and longer from partition to
+# partition: where they keep step, the first output of one means that no other has a range unsent, and no kill met one
 
 
 def _token() -> bytes:
@@ -342,7 +343,7 @@ class Driver(Generic[R, P, O]):
     async def _publish(self, row: Row, outputs: O, announced: Handle[Exception | None]) -> None:
         if not self._safety.acked:
             await self._store.begin(self._tp, Begin(row.last))
-            await self._sleep(UNSENT_S)
+            await self._sleep(UNSENT_S * (1 + 2 * self._tp.partition))
         failure: Exception | None = await announced
         if failure is not None:
             raise failure
