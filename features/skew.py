@@ -36,7 +36,7 @@ from schemas.ids import bag_name, hash64
 MOST_EVENTS: Final = 100_000  # of a sample
 A_BAG: Final = 5_000  # events of one entity: the first that were applied
 AT_ONCE: Final = 5_000  # events in a fold
-PIECE: Final = 64  # events of an entity that go into a bag at a time
+PIECE: Final = 64  # events of an entity that are folded, and go into its bag, at a time
 
 Bools = npt.NDArray[np.bool_]
 
@@ -162,7 +162,10 @@ class _Tally:
         at = rows[0]
         applied = np.lexsort((number, owner))
         dated = np.lexsort((number, at, owner))
-        live, by_time = (_seen(self._group, len(some), owner, rows, order) for order in (applied, dated))
+        last = applied[np.append(np.flatnonzero(np.diff(owner[applied])), len(applied) - 1)]
+        probe = _own(self._group, np.arange(len(some)), rows[:, last])
+        live, left = _lived(self._group, owner, rows, applied, probe)
+        by_time, left_by_time = _lived(self._group, owner, rows, dated, probe)
         apart = np.abs(live - by_time)[asks]
         self._events += len(at)
         self._late += _late(owner[applied], at[applied])
@@ -170,10 +173,7 @@ class _Tally:
         self._differ += (apart > 0).sum(axis=0)
         self._sum += apart.sum(axis=0)
         self._most = np.maximum(self._most, apart.max(axis=0, initial=0.0))
-        last = applied[np.append(np.flatnonzero(np.diff(owner[applied])), len(applied) - 1)]
-        probe = _own(self._group, np.arange(len(some)), rows[:, last])
-        kept = [_kept(self._group, len(some), owner, rows, order, probe) for order in (applied, dated)]
-        self._kept += (kept[0] != kept[1]).sum(axis=0)
+        self._kept += (left != left_by_time).sum(axis=0)
 
     def result(self, entities: int, cut: int) -> Skews:
         count = max(self._values, 1)
@@ -192,24 +192,22 @@ def _own(group: Group, owner: Ints, rows: Ints) -> Own:
     return Own(owner, at, amount, flags, place, rows[4:].reshape(len(group.others), len(at)))
 
 
-def _seen(group: Group, entities: int, owner: Ints, rows: Ints, order: Ints) -> Floats2d:
-    """(n, columns) what each event saw, had they come in this order."""
-    found = np.empty((len(order), len(group.columns)))
-    own = _own(group, owner[order], rows[:, order])
-    found[order] = fold(group, [None] * entities, np.full(entities, ALL, np.uint64), own)
-    return found
+def _lived(group: Group, owner: Ints, rows: Ints, order: Ints, probe: Own) -> tuple[Floats2d, Floats2d]:
+    """Had the events come in this order: (n, columns) what each saw, and (entities, columns) what one more would see.
 
-
-def _kept(group: Group, entities: int, owner: Ints, rows: Ints, order: Ints, probe: Own) -> Floats2d:
-    """(entities, columns) what one more event of each would see in a bag that was filled in this order."""
-    bags: list[bytes] = [b""] * entities
-    nth = _nth(owner[order])
-    for piece in range(int(nth.max(initial=0)) // PIECE + 1):
-        which = order[nth // PIECE == piece]
-        entries = payloads(group, _own(group, owner[which], rows[:, which]), entities)
-        stamp = (piece + 1).to_bytes(8, "big")
-        bags = grown(group, bags, [stamped(more, stamp) for more in entries])
-    return fold(group, bags, np.full(entities, ALL, np.uint64), probe)
+    A few of each entity at a time, as ranges bring them: events of one range are compared in pairs.
+    """
+    entities = len(probe.owner)
+    bags, everything = [b""] * entities, np.full(entities, ALL, np.uint64)
+    seen = np.empty((len(order), len(group.columns)))
+    piece = _nth(owner[order]) // PIECE
+    for number in range(int(piece.max(initial=0)) + 1):
+        which = order[piece == number]
+        own = _own(group, owner[which], rows[:, which])
+        seen[which] = fold(group, bags, everything, own)
+        stamp = (number + 1).to_bytes(8, "big")
+        bags = grown(group, bags, [stamped(entries, stamp) for entries in payloads(group, own, entities)])
+    return seen, fold(group, bags, everything, probe)
 
 
 def _nth(owner: Ints) -> Ints:
