@@ -59,7 +59,7 @@ START_MS = 1_793_000_000_000
 HOUR_MS = 3_600_000
 FULL = 24  # orders of everybody in a town: as many as a bag holds before it is compacted, and up to as many more
 FIRST = 10  # part of the first town's addresses
-FILL = 2_000  # keys of one write
+FILL = 500  # keys of one call
 WITHIN = 0.15
 SETTLE_S = 2.0  # the store tidies its tables up
 TURN_S = 0.005
@@ -211,16 +211,23 @@ async def bags_of(store: ValkeyStore) -> list[Bag]:
 async def settle(store: ValkeyStore, definitions: Definitions, bags: Sequence[Bag], towns: int) -> None:
     """Writes every bag of the town under its names in all towns."""
     ttls, groups = ttls_of(definitions), {group.name: group for group in definitions.groups}
-    grown = [parts(bag.content, groups.get(bag.group)) for bag in bags]
+    grown = [(*parts(bag.content, groups.get(bag.group)), b"", b"")[:3] for bag in bags]
     for town in range(towns):
         named = zip(bags, grown, strict=True)
         while some := list(islice(named, FILL)):
-            calls = []
-            for bag, (first, *later) in some:
-                shard, key = bag_key(bag.group, moved(bag.entity, town), store.shards)
-                calls.append((shard, wire.command("SET", key, first, "PX", ttls[bag.group])))
-                calls += [(shard, wire.command("APPEND", key, part)) for part in later]
-            await store.trip("fill", calls)
+            names = [bag_key(bag.group, moved(bag.entity, town), store.shards)[1] for bag, _ in some]
+            contents = [word for bag, three in some for word in (*three, b"%d" % ttls[bag.group])]
+            await store.trip("fill", [(0, wire.command("EVAL", GROWN, len(names), *names, *contents))])
+
+
+GROWN = """
+for i, key in ipairs(KEYS) do
+  redis.call('SET', key, ARGV[4 * i - 3], 'PX', ARGV[4 * i])
+  for part = 4 * i - 2, 4 * i - 1 do
+    if ARGV[part] ~= '' then redis.call('APPEND', key, ARGV[part]) end
+  end
+end
+"""
 
 
 def parts(content: bytes, group: Group | None) -> list[bytes]:
