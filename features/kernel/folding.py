@@ -1,59 +1,33 @@
-"""The kernel of the fold: one entity after the other, one event after the other, in machine code (numba).
+"""Folding: what each event of a range sees, itself included.
 
-Of each entity the bag is laid out as rows in order of time, and its counterparties in order of hash. Then its events of
-the range come one by one, in offset order: each is put where it belongs, and told what it sees, itself included. A
-window is the rows since its start, so one walk from the newest row to the oldest adds up all of them, nearest first.
+Of each entity the bag is laid out as rows. Then its events of the range come one by one, in offset order: each is put
+where it belongs, and told what it sees. A window is the rows since its start, so one walk from the newest row to the
+oldest adds up all of them, nearest first.
 
 Sums are int64; floats appear only in the last step, each by a fixed sequence of IEEE operations, so that the bytes
-repeat on any CPU. What the numbers of a plan mean is said in features/plan.py, the words of a bag in features/bag.py.
-The price: numba with LLVM, 190 MB, and ten seconds of compiling, once per installation.
+repeat on any CPU.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple
 
-import numba
 import numpy as np
-import numpy.typing as npt
 
-from features.bag import ENTRY_WORDS, HEADER_WORDS, PART_EVENT, PART_FIELDS, PLACE_BITS, PLACE_MASK, TICK_BITS
-from features.columns import HASH_BITS, HASH_MASK
-from features.entry import VERSION
-from features.feature import ABSENT, ANY_KIND
+from features.columns import HASH_BITS
+from features.feature import ABSENT
 from features.fields import CIRCLE, UNIT
+from features.kernel.compiled import FLOATS2D, INTS, INTS2D, Floats, Floats2d, Ints, Ints2d, compiled
+from features.kernel.rows import NEVER, Others, Rows, lift, measure, mention, parts, put, sharp
 from features.logscale import STEPS
-from features.plan import Base, Told
+from features.plan import Told
 from features.recent import LEAST_SPREAD, NORMAL
 from features.window import DAY_MS
 
-Ints = npt.NDArray[np.int64]
-Ints2d = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Floats2d = npt.NDArray[np.float64]
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-NEVER = -1
-FLAGS_AT, MARK_AT, OTHER_BITS = 48, 56, 32  # bits of an entry's words
-
 # Members of an enumeration are no constants to the compiler.
-ONE, AMOUNT, PLACE, SQUARE = int(Base.ONE), int(Base.AMOUNT), int(Base.PLACE), int(Base.SQUARE)
-COSINE, GIVEN = int(Base.COSINE), int(Base.GIVEN)
 PLAIN, QUOTIENT, SPREAD, HABIT = int(Told.PLAIN), int(Told.QUOTIENT), int(Told.SPREAD), int(Told.HABIT)
 PEAK, USUAL, SINCE, DISTINCT, NEW = int(Told.PEAK), int(Told.USUAL), int(Told.SINCE), int(Told.DISTINCT), int(Told.NEW)
 SINCE_LAST, SINCE_FIRST = int(Told.SINCE_LAST), int(Told.SINCE_FIRST)
-
-
-def compiled(function: Function, signature: str | None = None) -> Function:
-    """The function as machine code. It runs without the interpreter's lock, so other threads go on.
-
-    It is kept beside this file or in the user's folder of caches; where neither can be written, each start makes it.
-    """
-    try:
-        return cast(Function, numba.njit(signature, cache=True, nogil=True, error_model="numpy")(function))
-    except RuntimeError:  # no place to keep it
-        return cast(Function, numba.njit(signature, nogil=True, error_model="numpy")(function))
 
 
 class Plan(NamedTuple):
@@ -66,23 +40,6 @@ class Plan(NamedTuple):
     constants: Floats2d
 
 
-class Rows(NamedTuple):
-    """What is known of an entity, entries and tiles alike; `order` has their places in order of time."""
-
-    order: Ints
-    at: Ints
-    values: Ints2d  # (rows, fields): the first `split` add up, of the others the largest counts
-    split: int
-
-
-class Others(NamedTuple):
-    """Its counterparties by slot, in order of hash, with the time that each was last seen."""
-
-    hash: Ints2d
-    last: Ints2d
-    known: Ints  # how many of each slot
-
-
 class Windows(NamedTuple):
     """Where the windows of an event start, and what lies in each."""
 
@@ -93,192 +50,14 @@ class Windows(NamedTuple):
 
 
 @compiled
-def _stamp(word: int) -> int:
-    """A stamp, which lies big-endian in the bag, less 2^63: as signed integers these order as stamps do."""
-    stamp = 0
-    for _ in range(8):
-        stamp = stamp << 8 | word & 0xFF
-        word >>= 8
-    return stamp ^ ABSENT
-
-
-@compiled
-def _parts(words: Ints, start: int, size: int, tile_words: int, layout: int) -> tuple[int, int, int, int]:
-    """The words of a bag's header, how many tiles, others and entries it has; -1 entries: it cannot be read."""
-    head = words[start] if size > 0 else 0
-    if head & 0xFF == 0:
-        return 0, 0, 0, size // ENTRY_WORDS if size % ENTRY_WORDS == 0 else -1
-    if head & 0xFF > VERSION or head >> 8 & 0xFF != layout:
-        return 0, 0, 0, -1
-    tiles, others = head >> 16 & 0xFFFF, head >> 32 & 0xFFFF
-    rest = size - HEADER_WORDS - tiles * tile_words - others
-    return HEADER_WORDS, tiles, others, rest // ENTRY_WORDS if rest >= 0 and rest % ENTRY_WORDS == 0 else -1
-
-
-@compiled
-def _measure(
-    rows: Rows, row: int, fields: Ints2d, circle: Ints2d, at: int, amount: int, flags: int, place: int,
-    given: Ints2d, entry: int,
-) -> None:  # fmt: skip
-    """What an event counts for, into a row; `given` are the group's own measures of each entry."""
-    rows.at[row] = at
-    for field in range(len(fields)):
-        base, kinds, less = fields[field, 0], fields[field, 1], fields[field, 2]
-        if base == ONE:
-            value = 1
-        elif base == AMOUNT:
-            value = amount
-        elif base == PLACE:
-            value = place
-        elif base == SQUARE:
-            value = place * place
-        elif base < GIVEN:
-            value = circle[base - COSINE, at % DAY_MS * CIRCLE // DAY_MS]
-        else:
-            value = given[entry, base - GIVEN]
-        if kinds == ANY_KIND:
-            rows.values[row, field] = value
-        elif field < rows.split:
-            rows.values[row, field] = value * (np.int64(flags & kinds != 0) - np.int64(flags & less != 0))
-        else:
-            rows.values[row, field] = value if flags & kinds != 0 else ABSENT
-
-
-@compiled
-def _part(rows: Rows, row: int, at: int, amount: int, pair: int, place: int, part: int) -> None:
-    """What a part of a tile counts for, into a row: two of the tile's fields, or nothing."""
-    rows.at[row] = at
-    fields = rows.values.shape[1]
-    for field in range(fields):
-        rows.values[row, field] = 0 if field < rows.split else ABSENT
-    if part == PART_FIELDS and 2 * place < fields:
-        rows.values[row, 2 * place] = amount
-        if 2 * place + 1 < fields:
-            rows.values[row, 2 * place + 1] = pair
-
-
-@compiled
-def _counts(rows: Rows, row: int) -> bool:
-    """Whether a row counts for anything."""
-    for field in range(rows.values.shape[1]):
-        if rows.values[row, field] != (0 if field < rows.split else ABSENT):
-            return True
-    return False
-
-
-@compiled
-def _put(rows: Rows, row: int) -> None:
-    """Puts the newest of the rows into its place among those before."""
-    place = row
-    while place > 0 and rows.at[rows.order[place - 1]] > rows.at[row]:
-        rows.order[place] = rows.order[place - 1]
-        place -= 1
-    rows.order[place] = row
-
-
-@compiled
-def _mention(others: Others, slot: int, hashed: int, at: int) -> int:
-    """Notes that a counterparty was seen. When it had been seen before; NEVER where it had not."""
-    place, end = 0, others.known[slot]
-    while place < end:
-        middle = (place + end) // 2
-        if others.hash[slot, middle] < hashed:
-            place = middle + 1
-        else:
-            end = middle
-    if place < others.known[slot] and others.hash[slot, place] == hashed:
-        before: int = others.last[slot, place]
-        others.last[slot, place] = max(before, at)
-        return before
-    for later in range(others.known[slot], place, -1):
-        others.hash[slot, later] = others.hash[slot, later - 1]
-        others.last[slot, later] = others.last[slot, later - 1]
-    others.hash[slot, place], others.last[slot, place] = hashed, at
-    others.known[slot] += 1
-    return NEVER
-
-
-@compiled
-def _lift(
-    words: Ints, start: int, parts: tuple[int, int, int, int], limit: int, layout: int, finest_ms: int, keep: int,
-    rows: Rows, others: Others, fields: Ints2d, circle: Ints2d, given: Ints2d, entry: int,
-) -> tuple[int, int, int]:  # fmt: skip
-    """A bag as rows and counterparties: how many rows, the newest time seen, the floor. -1 rows: it cannot be read.
-
-    Entries stamped `limit` or above are left out. Where events are kept one by one, so is what counts for nothing.
-    """
-    header, tiles, named, raws = parts
-    newest, floor, count, word = NEVER, NEVER, 0, start + header
-    if header:
-        newest, floor = words[start + 1], words[start + 2]
-    others.known[:] = 0
-    for _ in range(tiles):
-        rows.at[count] = words[word] >> 8
-        for field in range(len(fields)):
-            rows.values[count, field] = words[word + 1 + field]
-        word += 1 + len(fields)
-        if not keep or _counts(rows, count):
-            _put(rows, count)
-            count += 1
-    for _ in range(named):
-        slot = words[word] >> TICK_BITS + HASH_BITS & 3
-        if slot >= len(others.known):
-            return -1, newest, floor
-        place = others.known[slot]  # they lie in order of hash
-        others.hash[slot, place] = words[word] >> TICK_BITS & HASH_MASK
-        others.last[slot, place] = (words[word] & (1 << TICK_BITS) - 1) * finest_ms
-        others.known[slot] += 1
-        word += 1
-    for nth in range(raws):
-        if _stamp(words[word]) < limit:
-            at, amount, pair, tail = words[word + 1], words[word + 2], words[word + 3], words[word + 4]
-            mark = tail >> MARK_AT & 0xFF
-            if mark >> 5 > VERSION or mark & 31 != layout:
-                return -1, newest, floor
-            newest = max(newest, at)
-            place, part = tail >> OTHER_BITS & PLACE_MASK, tail >> OTHER_BITS + PLACE_BITS & 0xF
-            if part == PART_EVENT:
-                flags = tail >> FLAGS_AT & 0xFF
-                _measure(rows, count, fields, circle, at, amount, flags, place, given, entry + nth)
-            else:
-                _part(rows, count, at, amount, pair, place, part)
-            if part == PART_FIELDS:
-                floor = max(floor, at)
-            else:
-                for slot in range(len(others.known)):
-                    hashed = (tail if slot == 2 else pair >> OTHER_BITS * slot) & 0xFFFFFFFF
-                    if hashed != 0:
-                        _mention(others, slot, hashed, at)
-            if not keep or _counts(rows, count):
-                _put(rows, count)
-                count += 1
-        word += ENTRY_WORDS
-    return count, newest, floor
-
-
-@compiled
-def _sharp(rows: Rows, count: int, event: int, keep: int, floor: int) -> int:
-    """The first ms of what is kept one by one: after the (keep + 1)-th newest event, and after the floor."""
-    events = 0
-    for place in range(count - 1, -1, -1):
-        row = rows.order[place]
-        if rows.values[row, event] > 0:
-            events += 1
-            if events > keep:
-                floor = max(floor, rows.at[row])
-                break
-    return floor + 1
-
-
-@compiled
-def _edges(plan: Plan, windows: Windows, end: int, keep: int, sharp: int) -> None:
+def _edges(plan: Plan, windows: Windows, end: int, keep: int, exact_since: int) -> None:
     """Where the windows of an event start."""
     for window in range(len(plan.windows)):
         tile_ms, tiles, reach_ms = plan.windows[window, 0], plan.windows[window, 1], plan.windows[window, 2]
         edge = max((end // tile_ms - (tiles - 1)) * tile_ms, 0) if tiles else 0
         exactly = max(end - reach_ms + 1, 0) if tiles else 0
         windows.edge[window] = edge
-        windows.start[window] = min(max(sharp, exactly), edge) if keep else edge
+        windows.start[window] = min(max(exact_since, exactly), edge) if keep else edge
         place = window
         while place > 0 and windows.start[windows.nearest[place - 1]] < windows.start[window]:
             windows.nearest[place] = windows.nearest[place - 1]
@@ -493,7 +272,7 @@ def _fold_bags(
 
     room = start = 0
     for bag in range(len(sizes)):
-        _, tiles, named, raws = _parts(words, start, sizes[bag], 1 + fields, layout)
+        _, tiles, named, raws = parts(words, start, sizes[bag], 1 + fields, layout)
         if raws < 0:
             return bag
         room = max(room, max(tiles, named) + raws + ends[bag + 1] - ends[bag])
@@ -511,23 +290,23 @@ def _fold_bags(
 
     start = entry = 0
     for bag in range(len(sizes)):
-        parts = _parts(words, start, sizes[bag], 1 + fields, layout)
-        count, newest, floor = _lift(
-            words, start, parts, limits[bag], layout, finest_ms, keep, rows, others, plan.fields, circle, given_past,
+        has = parts(words, start, sizes[bag], 1 + fields, layout)
+        count, newest, floor = lift(
+            words, start, has, limits[bag], layout, finest_ms, keep, rows, others, plan.fields, circle, given_past,
             entry,
         )  # fmt: skip
         if count < 0:
             return bag
-        start, entry = start + sizes[bag], entry + parts[3]
+        start, entry = start + sizes[bag], entry + has[3]
         for nth in order[ends[bag] : ends[bag + 1]]:
             me, at, before = count, events[1, nth], newest
             count, newest, end = count + 1, max(newest, at), max(at, before - grace_ms)
-            _measure(rows, me, plan.fields, circle, at, events[2, nth], events[3, nth], events[4, nth], given_own, nth)
-            _put(rows, me)
+            measure(rows, me, plan.fields, circle, at, events[2, nth], events[3, nth], events[4, nth], given_own, nth)
+            put(rows, me)
             for slot in range(slots):
-                before_of[slot] = _mention(others, slot, names[slot, nth], at) if names[slot, nth] != 0 else NEVER
-            sharp = _sharp(rows, count, event, keep, floor) if keep else 0
-            _edges(plan, windows, end, keep, sharp)
+                before_of[slot] = mention(others, slot, names[slot, nth], at) if names[slot, nth] != 0 else NEVER
+            exact_since = sharp(rows, count, event, keep, floor) if keep else 0
+            _edges(plan, windows, end, keep, exact_since)
             _walk(rows, count, windows)
             _terms(plan, windows, rows, me, found)
             for column in range(len(plan.columns)):
@@ -547,7 +326,7 @@ def _fold_bags(
                     peak = windows.seen[b, a]
                     value = plan.constants[column, 0] if peak == ABSENT else float(-peak if c else peak)
                 elif told == USUAL:
-                    value = _usual(rows, count, me, max(windows.start[c], sharp), a, b, events[4, nth], d, kept)
+                    value = _usual(rows, count, me, max(windows.start[c], exact_since), a, b, events[4, nth], d, kept)
                 elif told == SINCE:
                     value = _days_since(rows, count, a, plan.windows[b, 0], windows.edge[b], c, end)
                 elif told == DISTINCT:
@@ -565,25 +344,9 @@ def _fold_bags(
     return -1
 
 
-def _entries_of(words: Ints, sizes: Ints, tile_words: int, layout: int) -> Ints:
-    """Where the entries of all bags begin, a bag that cannot be read having none."""
-    where, found, start = np.empty(len(words) // ENTRY_WORDS, np.int64), 0, 0
-    for size in sizes:
-        header, tiles, named, raws = _parts(words, start, size, tile_words, layout)
-        first = start + header + tiles * tile_words + named
-        for nth in range(raws):
-            where[found] = first + nth * ENTRY_WORDS
-            found += 1
-        start += size
-    return where[:found]
-
-
-_INTS, _INTS2 = "Array(int64, 1, 'C', readonly=True)", "Array(int64, 2, 'C', readonly=True)"
-_FLOATS2 = "Array(float64, 2, 'C', readonly=True)"
 fold_bags = compiled(
     _fold_bags,
-    f"int64(Tuple(({_INTS}, {_INTS}, {_INTS}, {_INTS}, int64)), Tuple(({_INTS2}, {_INTS2})),"
-    f"Tuple(({_INTS2}, {_INTS2})), Tuple(({_INTS2}, {_INTS2}, {_INTS2}, {_INTS2}, {_FLOATS2})),"
-    f"UniTuple(int64, 6), {_INTS2}, float64[:, ::1])",
+    f"int64(Tuple(({INTS}, {INTS}, {INTS}, {INTS}, int64)), Tuple(({INTS2D}, {INTS2D})),"
+    f"Tuple(({INTS2D}, {INTS2D})), Tuple(({INTS2D}, {INTS2D}, {INTS2D}, {INTS2D}, {FLOATS2D})),"
+    f"UniTuple(int64, 6), {INTS2D}, float64[:, ::1])",
 )
-entries_of = compiled(_entries_of, f"int64[::1]({_INTS}, {_INTS}, int64, int64)")
