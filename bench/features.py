@@ -24,7 +24,6 @@ from features.entry import own_of, stamped
 from features.feature import RECENCY, Count, Distinct, Feature, Measure, Measured, Sum, each
 from features.fold import fold
 from features.group import Group
-from features.kin import alone
 from features.payload import payloads
 from features.shop import ORDER_GROUPS
 from features.window import EVER, HOUR_MS, MINUTE_MS, Window
@@ -119,7 +118,7 @@ class Bags:
         self.number += 1_000
         limit = np.full(len(keys), self.number, np.uint64)
         with self.timer.step("lift"):
-            lift(alone(self.group, len(bags)), bags, limit)
+            lift(self.group, bags, limit)
         with self.timer.step("fold"):
             fold(self.group, bags, limit, own)
         with self.timer.step("compact"):

@@ -24,7 +24,7 @@ from unittest.mock import patch
 from bench.full_vector import orders
 from bench.reference import OUT
 from features.definitions import Definitions, load
-from features.fold import kernel
+from features.packed import kernel
 from features.shop import shop_definitions
 from schemas.ids import partitions_for
 from schemas.settings import Settings

@@ -28,7 +28,6 @@ from features.entry import VERSION, Own, mark_of
 from features.feature import ABSENT
 from features.fields import values
 from features.group import Group
-from features.kin import Kin
 from features.segments import ranges
 
 Ints = npt.NDArray[np.int64]
@@ -105,12 +104,12 @@ class Lifted(NamedTuple):
     raw: Raw
 
 
-def parse(kin: Kin, bags: Sequence[bytes | None]) -> Parsed:
+def parse(group: Group, bags: Sequence[bytes | None]) -> Parsed:
     """Finds the parts of each bag. Raises BadBagError on what this version cannot read."""
     blobs = [bag or b"" for bag in bags]
     sizes = np.fromiter(map(len, blobs), np.int64, len(blobs))
     if (sizes & 7).any():
-        raise _broken(kin, blobs, sizes & 7 != 0, "not a whole number of words")
+        raise _broken(group, blobs, sizes & 7 != 0, "not a whole number of words")
     words = np.frombuffer(b"".join(blobs), "<i8")
     sizes >>= 3
     start = sizes.cumsum() - sizes
@@ -120,29 +119,34 @@ def parse(kin: Kin, bags: Sequence[bytes | None]) -> Parsed:
     headed = head & 0xFF != 0
     tiles = np.where(headed, head >> 16 & 0xFFFF, 0)
     others = np.where(headed, head >> 32 & 0xFFFF, 0)
-    body = np.where(headed, HEADER_WORDS, 0) + tiles * kin.like.tile_words + others
+    body = np.where(headed, HEADER_WORDS, 0) + tiles * group.tile_words + others
     raws, rest = np.divmod(sizes - body, ENTRY_WORDS)
-    _check(kin, blobs, head, headed, raws, rest)
+    _check(group, blobs, head, headed, raws, rest)
     return Parsed(words, start, headed, tiles, others, start + body, raws)
 
 
-def _check(kin: Kin, blobs: Sequence[bytes], head: Ints, headed: npt.NDArray[np.bool_], raws: Ints, rest: Ints) -> None:
+def _check(
+    group: Group, blobs: Sequence[bytes], head: Ints, headed: npt.NDArray[np.bool_], raws: Ints, rest: Ints
+) -> None:
     if headed.any():
         if (later := headed & (head & 0xFF > VERSION)).any():
             found = int((head[later] & 0xFF)[0])
             raise _broken(
-                kin, blobs, later, f"it has version {found} and this worker reads up to {VERSION}: upgrade this worker"
+                group,
+                blobs,
+                later,
+                f"it has version {found} and this worker reads up to {VERSION}: upgrade this worker",
             )
-        if (foreign := headed & (head >> 8 & 0xFF != kin.each([group.layout for group in kin.groups]))).any():
-            raise _broken(kin, blobs, foreign, "not of layout {layout}: give the group the layout it was written in")
+        if (foreign := headed & (head >> 8 & 0xFF != group.layout)).any():
+            raise _broken(group, blobs, foreign, "not of layout {layout}: give the group the layout it was written in")
     if (broken := (raws < 0) | (rest != 0)).any():
-        raise _broken(kin, blobs, broken, "cut off")
+        raise _broken(group, blobs, broken, "cut off")
 
 
-def _broken(kin: Kin, blobs: Sequence[bytes], which: npt.NDArray[np.bool_], what: str) -> BadBagError:
+def _broken(group: Group, blobs: Sequence[bytes], which: npt.NDArray[np.bool_], what: str) -> BadBagError:
     """For the first of those that are; `what` may name the `{layout}` wanted."""
     place = int(np.flatnonzero(which)[0])
-    group, blob = kin.group_of(place), blobs[place]
+    blob = blobs[place]
     where = f"bag of group {group.name!r}, {len(blob)} bytes, header {blob[:8].hex()}"
     return BadBagError(f"{where}: {what.format(layout=group.layout)}")
 
@@ -154,10 +158,10 @@ def stamps_of(group: Group, bag: bytes) -> Numbers:
     return np.frombuffer(bag, ">u8", offset=8 * start)[::ENTRY_WORDS]
 
 
-def lift(kin: Kin, bags: Sequence[bytes | None], limit: Numbers) -> Lifted:
+def lift(group: Group, bags: Sequence[bytes | None], limit: Numbers) -> Lifted:
     """Rows and counterparties of many bags, leaving out entries stamped `limit` (u,) or above."""
-    group, parsed = kin.like, parse(kin, bags)
-    raw = _raw(kin, parsed, limit)
+    parsed = parse(group, bags)
+    raw = _raw(group, parsed, limit)
     newest, floor = np.full(len(bags), -1), np.full(len(bags), -1)
     _see(newest, raw.owner, raw.at)
     rows, items, tiled = raw.rows(group), raw.items(group), NOBODY_NAMED
@@ -256,7 +260,7 @@ def _lift_parts(group: Group, raw: Raw, place: Ints, found: Ints) -> None:
     found[which[two] + 1, folded[two]] = raw.pair[folded[two]]
 
 
-def _raw(kin: Kin, parsed: Parsed, limit: Numbers) -> Raw:
+def _raw(group: Group, parsed: Parsed, limit: Numbers) -> Raw:
     where = ranges(parsed.raw_start, parsed.raws, ENTRY_WORDS)
     owner = np.arange(len(parsed.raws)).repeat(parsed.raws)
     stamp = parsed.words[where].byteswap().view(np.uint64)
@@ -265,24 +269,24 @@ def _raw(kin: Kin, parsed: Parsed, limit: Numbers) -> Raw:
         where, owner = where[below], owner[below]
     tail = parsed.words[where + 4]
     marks = tail >> 56 & 0xFF
-    if (marks != kin.each([mark_of(group) for group in kin.groups])[owner]).any():
-        _check_marks(kin, owner, marks)
+    if (marks != mark_of(group)).any():
+        _check_marks(group, marks)
     words = parsed.words
     part = tail >> 32 + PLACE_BITS & 0xF
     return Raw(where, owner, words[where + 1], words[where + 2], words[where + 3], tail, part)
 
 
-def _check_marks(kin: Kin, owner: Ints, marks: Ints) -> None:
+def _check_marks(group: Group, marks: Ints) -> None:
     """Entries of an earlier version pass: theirs is the same layout of bytes."""
     version, layout = marks >> 5, marks & 31
     if (later := version > VERSION).any():
-        group, found = kin.group_of(int(owner[later][0])), int(version[later][0])
+        found = int(version[later][0])
         raise BadBagError(
             f"bag of group {group.name!r}: an entry has version {found} and this worker reads up to {VERSION}: "
             "upgrade this worker"
         )
-    if (foreign := layout != kin.each([group.layout for group in kin.groups])[owner]).any():
-        group, found = kin.group_of(int(owner[foreign][0])), int(layout[foreign][0])
+    if (foreign := layout != group.layout).any():
+        found = int(layout[foreign][0])
         raise BadBagError(
             f"bag of group {group.name!r}: an entry of layout {found}, want layout {group.layout}: "
             "give the group the layout it was written in"

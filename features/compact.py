@@ -24,9 +24,7 @@ import numpy.typing as npt
 from features.bag import (
     ENTRY_WORDS,
     ETERNAL,
-    HEADER_WORDS,
     PART_EVENT,
-    TICK_BITS,
     Items,
     Lifted,
     Numbers,
@@ -39,11 +37,12 @@ from features.bag import (
     parse,
 )
 from features.columns import HASH_BITS
-from features.entry import VERSION
+from features.entry import mark_of
+from features.fields import CIRCLES
 from features.group import Group
-from features.kin import Kin, alone
+from features.packed import kernel, measured, packed, refused
 from features.recent import floors
-from features.segments import heads, keyed, ranges
+from features.segments import heads, keyed
 from features.skyband import NOBODY, Others, latest
 
 Ints = npt.NDArray[np.int64]
@@ -75,29 +74,34 @@ def over_cap(group: Group, bags: Sequence[bytes | None]) -> Ints:
     """The places of the bags that hold more than `group.cap` entries."""
     longer = group.cap * ENTRY_WORDS * 8
     places = [place for place, bag in enumerate(bags) if bag is not None and len(bag) > longer]
-    raws = parse(alone(group, len(places)), [bags[place] for place in places]).raws
+    raws = parse(group, [bags[place] for place in places]).raws
     return np.array(places, np.int64)[raws > group.cap]
 
 
 def compact(group: Group, bags: Sequence[bytes], limit: Numbers) -> list[Compaction | None]:
-    """Folds each bag's entries stamped below `limit` (u,) into tiles; None where there are none."""
-    return compact_kin(alone(group, len(bags)), bags, limit)
-
-
-def compact_kin(kin: Kin, bags: Sequence[bytes], limit: Numbers) -> list[Compaction | None]:
-    """The same for bags of several groups that are read alike."""
-    past = lift(kin, bags, limit)
-    old = older(kin.like, past)
-    replacements = _encode(kin, old)
-    kept = _kept(past, old)
-    counts = past.raw.counts(len(bags))
-    prefixes = ((past.parsed.raw_start - past.parsed.start + counts * ENTRY_WORDS) * 8).tolist()
-    folded = (counts > old.raw.counts(len(bags))).tolist()
+    """Folds each bag's entries stamped below `limit` (u,) into tiles; None where there are none to fold."""
+    plan, words = group.plan, packed(group, bags, limit)
+    summed = plan.windows[: len(group.summed)]
+    status, made, sizes, stand_for, folded = kernel().compact_bags(
+        (*words, group.exact, mark_of(group)),
+        measured(group, words),
+        (plan.fields, summed, plan.counted, np.array(group.ladder)),
+        group.numbers,
+        group.forever,
+        CIRCLES,
+    )
+    if status == kernel().TOO_MANY:
+        raise OverflowError(f"group {group.name!r}: too many tiles or counterparties in a bag: want coarser tiles")
+    if status >= 0:
+        raise refused(group, bags, limit)
+    blob, ends = made.tobytes(), (sizes.cumsum() * 8).tolist()
     return [
-        Compaction(bag[:length], replacement + rest, int.from_bytes(bag[length - 40 : length - 32], "big"))
+        Compaction(bag[:length], blob[end - size : end], int.from_bytes(bag[length - 40 : length - 32], "big"))
         if some
         else None
-        for bag, length, replacement, rest, some in zip(bags, prefixes, replacements, kept, folded, strict=True)
+        for bag, length, size, end, some in zip(
+            bags, (stand_for * 8).tolist(), (sizes * 8).tolist(), ends, folded.tolist(), strict=True
+        )
     ]
 
 
@@ -132,15 +136,6 @@ def older(group: Group, past: Lifted) -> Older:
     return Older(rows, named, past.newest, floor, raw.only(stays))
 
 
-def _kept(past: Lifted, old: Older) -> list[bytes]:
-    """The bytes of the entries that stay in each bag."""
-    counts = old.raw.counts(len(past.newest))
-    where = ranges(old.raw.where, np.full(len(old.raw.where), ENTRY_WORDS))
-    blob = past.parsed.words[where].tobytes()
-    ends = np.cumsum(counts) * ENTRY_WORDS * 8
-    return [blob[a:b] for a, b in zip((ends - counts * ENTRY_WORDS * 8).tolist(), ends.tolist(), strict=True)]
-
-
 def canonical(group: Group, bag: bytes) -> dict[str, Any]:
     """What a bag means, whatever was compacted when and in whichever order its entries came."""
     return canonical_each(group, [bag])[0]
@@ -148,10 +143,9 @@ def canonical(group: Group, bag: bytes) -> dict[str, Any]:
 
 def canonical_each(group: Group, bags: Sequence[bytes]) -> list[dict[str, Any]]:
     """The same of many bags at once, at a fortieth of the price."""
-    kin = alone(group, len(bags))
-    past = lift(kin, bags, np.full(len(bags), ALL, np.uint64))
+    past = lift(group, bags, np.full(len(bags), ALL, np.uint64))
     old = older(group, past)
-    tiles, others = merge_tiles(group, old.rows, past.newest), merge_others(kin, past.items, past.newest)
+    tiles, others = merge_tiles(group, old.rows, past.newest), merge_others(group, past.items, past.newest)
     found = [_meaning(group, newest) for newest in past.newest.tolist()]
     names = ("level", "first", *(field.name for field in group.fields))
     fields = np.concatenate((tiles.level[None], tiles.first[None], tiles.sums, tiles.peaks)).T.tolist()
@@ -221,42 +215,12 @@ def _starts(group: Group, newest: Ints) -> Ints:
     return found
 
 
-def merge_others(kin: Kin, items: Items, newest: Ints) -> Others:
+def merge_others(group: Group, items: Items, newest: Ints) -> Others:
     """Counterparties -> those that may still matter, with the time each was last seen."""
-    group = kin.like
     if not group.counted:
         return NOBODY
     end = np.maximum(newest - group.grace_ms, 0)
     start = np.min([window.cut(end) for window in group.counted], axis=0)
     recent = items.at >= start[items.owner]
     key = (items.owner[recent] * len(group.others) + items.slot[recent]) << HASH_BITS | items.hash[recent]
-    keep = np.repeat(kin.each([group.exact + 1 for group in kin.groups]), len(group.others))
-    return latest(keep, key, items.at[recent] // group.ladder[0])
-
-
-def _encode(kin: Kin, past: Older) -> list[bytes]:
-    """Header, tiles and others of each bag."""
-    group, layout = kin.like, kin.each([group.layout for group in kin.groups])
-    tiles, others = merge_tiles(group, past.rows, past.newest), merge_others(kin, past.items, past.newest)
-    bags = len(past.newest)
-    owner = others.bins // max(len(group.others), 1)
-    tile_count, other_count = np.bincount(tiles.owner, minlength=bags), np.bincount(owner, minlength=bags)
-    most = max(int(tile_count.max(initial=0)), int(other_count.max(initial=0)))
-    if most > 0xFFFF:
-        raise OverflowError(
-            f"group {group.name!r}: {most} tiles or counterparties in a bag: want coarser tiles or fewer of them"
-        )
-    sizes = HEADER_WORDS + tile_count * group.tile_words + other_count
-    start = np.cumsum(sizes) - sizes
-    words = np.zeros(int(sizes.sum()), "<i8")
-    words[start] = VERSION | layout << 8 | tile_count << 16 | other_count << 32
-    words[start + 1] = past.newest
-    words[start + 2] = past.floor
-    where = ranges(start + HEADER_WORDS, tile_count, group.tile_words)
-    words[where] = tiles.first << 8 | tiles.level
-    words[where + np.arange(1, group.tile_words)[:, None]] = np.concatenate((tiles.sums, tiles.peaks))
-    slot = others.bins % max(len(group.others), 1)
-    packed = (slot << HASH_BITS | others.hash) << TICK_BITS | others.tick
-    words[ranges(start + HEADER_WORDS + tile_count * group.tile_words, other_count)] = packed
-    blob = words.tobytes()
-    return [blob[a : a + n] for a, n in zip((start * 8).tolist(), (sizes * 8).tolist(), strict=True)]
+    return latest(group.exact + 1, key, items.at[recent] // group.ladder[0])

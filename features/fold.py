@@ -9,24 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
-from types import ModuleType
 
 import numpy as np
-import numpy.typing as npt
 
-from features.bag import BadBagError, Numbers, lift
+from features.bag import Numbers
 from features.columns import Floats2d
-from features.entry import Own
+from features.entry import Own, mark_of
 from features.fields import CIRCLES, measures
 from features.group import Group
-from features.kin import alone
-
-Ints = npt.NDArray[np.int64]
-
-SIGN = np.uint64(1 << 63)
-NOTHING = np.zeros((0, 0), np.int64)
+from features.packed import kernel, measured, packed, refused
 
 
 @dataclass(frozen=True)
@@ -52,48 +43,20 @@ def fold(group: Group, bags: Sequence[bytes | None], limit: Numbers, own: Own) -
     entity gets zeros, one with several the largest of theirs. features/feature.py says what each column is. Raises
     BadBagError on a bag that this version cannot read.
     """
-    plan = group.plan
-    blobs = [bag or b"" for bag in bags]
-    lengths = np.fromiter(map(len, blobs), np.int64, len(blobs))
-    if (lengths & 7).any():
-        raise _refused(group, bags, limit)
-    words, sizes = np.frombuffer(b"".join(blobs), "<i8"), lengths >> 3
+    plan, bag_words = group.plan, packed(group, bags, limit)
     events = np.empty((5, len(own.owner)), np.int64)
     for row, values in zip(events, (own.owner, own.at, own.amount, own.flags, own.place), strict=True):
         row[:] = values
     out = np.zeros((len(group.columns), len(own.owner)))
     unreadable = kernel().fold_bags(
-        (words, sizes, (limit ^ SIGN).view(np.int64), np.full(len(blobs), group.exact), group.layout),
+        (*bag_words, np.full(len(bags), group.exact), mark_of(group)),
         (events, np.ascontiguousarray(own.others)),
-        _given(group, words, sizes, own) if plan.measures else (NOTHING, NOTHING),
+        (measured(group, bag_words), measures(plan.measures, own.at, own.amount, own.flags)),
         (plan.fields, plan.windows, plan.terms, plan.columns, plan.constants),
         group.numbers,
         CIRCLES,
         out,
     )
     if unreadable >= 0:
-        raise _refused(group, bags, limit)
+        raise refused(group, bags, limit)
     return own.per_event(out).T
-
-
-@cache
-def kernel() -> ModuleType:
-    """features/kernel.py: compiled the first time (ten seconds), then half a second, so a worker asks as it starts."""
-    return import_module("features.kernel")
-
-
-def _given(group: Group, words: Ints, sizes: Ints, own: Own) -> tuple[Ints, Ints]:
-    """(entries, m) and (n, m): the group's own measures of what is in the bags, and of the events."""
-    where = kernel().entries_of(words, sizes, group.tile_words, group.layout)
-    fields = group.plan.measures
-    past = measures(fields, words[where + 1], words[where + 2], words[where + 4] >> 48 & 0xFF)
-    return past, measures(fields, own.at, own.amount, own.flags)
-
-
-def _refused(group: Group, bags: Sequence[bytes | None], limit: Numbers) -> Exception:
-    """Why one of the bags cannot be read."""
-    try:
-        lift(alone(group, len(bags)), bags, limit)
-    except BadBagError as error:
-        return error
-    raise AssertionError(f"group {group.name!r}: the kernel refuses a bag that is readable")

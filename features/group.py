@@ -12,7 +12,7 @@ the counterparties or of which fields are kept needs another layout number, and 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -39,22 +39,6 @@ Ints = npt.NDArray[np.int64]
 MOST_OTHERS = 3
 MOST_LEVELS = 16
 LAYOUTS = range(1, 32)
-
-
-class Shape:
-    """What decides how bags are read. Features are trees of small objects: they are hashed once."""
-
-    def __init__(self, parts: tuple[object, ...]) -> None:
-        self._parts, self._hash = parts, hash(parts)
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, Shape) and self._parts == other._parts)
-
-
-_SHAPES: dict[Shape, Shape] = {}  # each once, so that most comparisons end at the identity
 
 
 @dataclass(frozen=True)
@@ -167,33 +151,9 @@ class Group:
         return max(w.reach_ms for w in (*self.summed, *self.counted))
 
     @cached_property
-    def keys(self) -> tuple[tuple[int, Feature], ...]:
-        """Of each column its slot of counterparties (-1: none) and its feature without names."""
-        slots = {other: slot for slot, other in enumerate(self.others)}
-        return tuple(
-            (slots.get(f.read.other or "", -1), replace(f, name="", read=_nameless(f.read))) for f in self.features
-        )
-
-    @cached_property
-    def shape(self) -> Shape:
-        """What decides how bags are read: groups of one shape can be read together (features/kin.py).
-
-        Groups that look up their counterparties alike may have different numbers of them.
-        """
-        by_slot: dict[int, list[Feature]] = {}
-        for slot, key in self.keys:
-            by_slot.setdefault(slot, []).append(key)
-        plain = tuple(by_slot.pop(-1, ()))
-        slots = {tuple(keys) for keys in by_slot.values()}
-        looked_up: object = slots.pop() if len(slots) == 1 else tuple(map(tuple, by_slot.values()))
-        found = Shape((plain, looked_up, self.fields, self.keep, self.grace_ms, self.forever))
-        return _SHAPES.setdefault(found, found)
-
-    @cached_property
     def plan(self) -> Plan:
         """The features as tables of what to compute."""
-        windows = dict.fromkeys((*self.summed, *self.counted))
-        return plan_of(self.features, self.fields, tuple(windows), self.others)
+        return plan_of(self.features, self.fields, self.summed, self.counted, self.others)
 
     @cached_property
     def numbers(self) -> tuple[int, int, int, int, int, int]:
@@ -208,10 +168,6 @@ class Group:
         """Everything that decides a value of `columns`, as text: part of a vector's hash."""
         parts = (self.name, self.layout, self.entity, self.many, self.exact, self.keep, self.grace_ms, self.forever)
         return repr((*parts, self.features))
-
-
-def _nameless(of: read.Read) -> read.Read:
-    return replace(of, of="") if isinstance(of, read.Distinct | read.New) else of
 
 
 def _fields(feature: Feature) -> Iterator[Field]:

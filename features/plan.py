@@ -67,7 +67,8 @@ class Plan:
     """The tables; see the top of this file."""
 
     fields: Ints
-    windows: Ints
+    windows: Ints  # those that rows are summed over come first
+    counted: Ints  # those that counterparties are counted in
     terms: Ints
     columns: Ints
     constants: Floats2d
@@ -98,15 +99,23 @@ class _Tables:
 
 
 def plan_of(
-    features: Iterable[Feature], fields: Sequence[Field], windows: Sequence[Window], others: Sequence[str]
+    features: Iterable[Feature],
+    fields: Sequence[Field],
+    summed: Sequence[Window],
+    counted: Sequence[Window],
+    others: Sequence[str],
 ) -> Plan:
-    """The tables of a group's features; `fields` are those of its tiles, `others` its counterparties."""
+    """The tables of a group's features: of the fields of its tiles, the windows that rows are summed over and that its
+    counterparties are counted in.
+    """
+    windows = tuple(dict.fromkeys((*summed, *counted)))
     tables = _Tables(fields, windows, others)
     lines = [_line(tables, feature) for feature in features]
     measures = tuple(field for field in fields if field.measure is not None)
     return Plan(
         fields=_table([(_base(field, measures), field.kinds, field.less) for field in fields], 3),
-        windows=_table([(window.tile_ms, window.tiles, window.reach_ms) for window in windows], 3),
+        windows=_table(map(_line_of, windows), 3),
+        counted=_table(map(_line_of, counted), 3),
         terms=_table(tables.terms, 4),
         columns=_table([(told, *places) for told, places, _ in lines], 5),
         constants=np.array([(*constants, *[0.0] * (4 - len(constants))) for *_, constants in lines]).reshape(-1, 4),
@@ -116,6 +125,10 @@ def plan_of(
 
 def _table(rows: Iterable[Sequence[int]], width: int) -> Ints:
     return np.array([(*row, *[-1] * (width - len(row))) for row in rows], np.int64).reshape(-1, width)
+
+
+def _line_of(window: Window) -> Sequence[int]:
+    return window.tile_ms, window.tiles, window.reach_ms
 
 
 def _base(field: Field, measures: Sequence[Field]) -> int:

@@ -46,7 +46,6 @@ from features.feature import (
 )
 from features.fold import fold
 from features.group import Group
-from features.kin import alone
 
 Ints = npt.NDArray[np.int64]
 
@@ -76,7 +75,7 @@ class Reading:
 
 def read(group: Group, bags: Sequence[bytes | None], at_ms: int) -> list[Reading]:
     """What each bag tells at `at_ms`; None is a bag that is not there. Raises BadBagError, as a worker would."""
-    past = lift(alone(group, len(bags)), bags, np.full(len(bags), ALL, np.uint64))
+    past = lift(group, bags, np.full(len(bags), ALL, np.uint64))
     folded = fold(_looking(group), bags, np.full(len(bags), ALL, np.uint64), _lookers(group, len(bags), at_ms))
     oldest = np.full(len(bags), np.iinfo(np.int64).max)
     np.minimum.at(oldest, past.rows.owner, past.rows.at)

@@ -22,13 +22,12 @@ import numpy as np
 
 from features.bag import Numbers
 from features.columns import Columns, Floats2d, Ints
-from features.compact import compact_kin, over_cap
+from features.compact import compact, over_cap
 from features.definitions import Definitions
 from features.entry import Own, own_of, stamped
 from features.fold import Lot, fold_each
 from features.group import Group
 from features.grown import ordered
-from features.kin import alone
 from features.payload import payloads
 from features.vector import Vector
 from schemas.ids import bag_name, shard_of
@@ -221,7 +220,7 @@ class _Bags:
             (names[place], ordered(self._group, bags[place] or b"")) for place in over_cap(self._group, bags).tolist()
         ]
         below = floor[[self._grown[name] for name, _ in full]]
-        made = compact_kin(alone(self._group, len(full)), [bag for _, bag in full], below) if full else []
+        made = compact(self._group, [bag for _, bag in full], below) if full else []
         for (name, bag), each in zip(full, made, strict=True):
             if each is not None:
                 self._young[name] = each.replacement + bag[len(each.prefix) :]

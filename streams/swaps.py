@@ -1,6 +1,6 @@
 """Which bags of a range are folded into tiles: those over their cap, as far as growth.py says that they may be.
 
-Bags of groups that are read alike are folded in one pass. The price: the size of every bag of a range is looked at, and
+The price: the size of every bag of a range is looked at, and
 what is in them every so many records, or at once where much in one is raw.
 """
 
@@ -13,11 +13,10 @@ from functools import cache, reduce
 import numpy as np
 
 from features.bag import stamps_of
-from features.compact import compact_kin, over_cap
+from features.compact import compact, over_cap
 from features.group import Group
 from features.join import compacted
 from features.join import stamps_of as chunks_of
-from features.kin import Kin, alike
 from streams.growth import NOTHING, Growth, Known, larger, largest_of
 from streams.protocol.ports import ShardBags, Swap
 from streams.stores.keys import bag_key
@@ -46,9 +45,7 @@ def swaps_of(plan: Plan, bags: Sequence[ShardBags], growth: Growth, records: int
         return []
     known = cache(growth.known)
     full = [_full(*each, growth, known) for each in zip(plan.touched, found, owners, strict=True)]
-    swaps: list[Swap] = []
-    for places in alike([t.group for t in plan.touched]):
-        swaps += _swaps([full[place] for place in places if full[place]], shards)
+    swaps = [swap for of_group in full if of_group for swap in _swaps(of_group, shards)]
     return swaps + _joined_swaps(plan, bags, shards, growth, known)
 
 
@@ -68,17 +65,13 @@ def _full(
     return found
 
 
-def _swaps(full: Sequence[Sequence[_Full]], shards: int) -> list[Swap]:
-    """Of bags of groups that are read alike, by group."""
-    if not full:
-        return []
-    kin = Kin(tuple(of_group[0].group for of_group in full), tuple(map(len, full)))
-    bags = [bag for of_group in full for bag in of_group]
-    below = np.array([bag.below for bag in bags], np.uint64)
+def _swaps(full: Sequence[_Full], shards: int) -> list[Swap]:
+    """Of bags of one group."""
+    group, below = full[0].group, np.array([bag.below for bag in full], np.uint64)
     swaps = []
-    for bag, made in zip(bags, compact_kin(kin, [bag.blob for bag in bags], below), strict=True):
+    for bag, made in zip(full, compact(group, [bag.blob for bag in full], below), strict=True):
         if made is not None:
-            shard, key = bag_key(bag.group.name, bag.entity, shards)
+            shard, key = bag_key(group.name, bag.entity, shards)
             swaps.append(Swap(shard, key, made.prefix, made.replacement, made.newest))
     return swaps
 

@@ -18,7 +18,7 @@ from features.columns import HASH_BITS
 from features.feature import ABSENT
 from features.fields import CIRCLE, UNIT
 from features.kernel.compiled import FLOATS2D, INTS, INTS2D, Floats, Floats2d, Ints, Ints2d, compiled
-from features.kernel.rows import NEVER, Others, Rows, lift, measure, mention, parts, put, sharp
+from features.kernel.rows import ENDLESS, NEVER, Others, Rows, lift, measure, mention, parts, put, sharp
 from features.logscale import STEPS
 from features.plan import Told
 from features.recent import LEAST_SPREAD, NORMAL
@@ -258,11 +258,11 @@ def _fold_bags(
     """Tells every event of a range what it sees, into `out` (columns, n). The place of a bag that is none, else -1.
 
     `bags`: the words of all, how many each has, below which stamp (less 2^63) entries count, how many counterparties
-    are counted exactly, the layout. `own`: owner, time, amount, flags and place of the events, (5, n), and their
-    counterparties. `given`: the group's own measures of the bags' entries and of the events. `tables`: the plan.
+    are counted exactly, the mark of entries. `own`: owner, time, amount, flags and place of the events, (5, n), and
+    their counterparties. `given`: the group's own measures of the bags' entries and of the events. `tables`: the plan.
     `numbers`: those of `Group.numbers`.
     """
-    words, sizes, limits, exacts, layout = bags
+    words, sizes, limits, exacts, mark = bags
     events, names = own
     given_past, given_own = given
     plan = Plan(tables[0], tables[1], tables[2], tables[3], tables[4])
@@ -272,7 +272,7 @@ def _fold_bags(
 
     room = start = 0
     for bag in range(len(sizes)):
-        _, tiles, named, raws = parts(words, start, sizes[bag], 1 + fields, layout)
+        _, tiles, named, raws = parts(words, start, sizes[bag], 1 + fields, mark)
         if raws < 0:
             return bag
         room = max(room, max(tiles, named) + raws + ends[bag + 1] - ends[bag])
@@ -288,12 +288,13 @@ def _fold_bags(
     )
     found, before_of, kept = np.empty(len(plan.terms), np.int64), np.empty(slots, np.int64), np.empty(keep + 1)
 
+    nothing = np.empty(0, np.int64)
     start = entry = 0
     for bag in range(len(sizes)):
-        has = parts(words, start, sizes[bag], 1 + fields, layout)
-        count, newest, floor = lift(
-            words, start, has, limits[bag], layout, finest_ms, keep, rows, others, plan.fields, circle, given_past,
-            entry,
+        has = parts(words, start, sizes[bag], 1 + fields, mark)
+        count, newest, floor, _ = lift(
+            words, start, has, limits[bag], mark, finest_ms, keep, rows, others, plan.fields, circle, given_past,
+            entry, ENDLESS, nothing,
         )  # fmt: skip
         if count < 0:
             return bag

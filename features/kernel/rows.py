@@ -12,7 +12,6 @@ import numpy as np
 
 from features.bag import ENTRY_WORDS, HEADER_WORDS, PART_EVENT, PART_FIELDS, PLACE_BITS, PLACE_MASK, TICK_BITS
 from features.columns import HASH_BITS, HASH_MASK
-from features.entry import VERSION
 from features.feature import ABSENT, ANY_KIND
 from features.fields import CIRCLE
 from features.kernel.compiled import INTS, Ints, Ints2d, compiled
@@ -20,6 +19,7 @@ from features.plan import Base
 from features.window import DAY_MS
 
 NEVER = -1
+ENDLESS = (1 << 63) - 1
 FLAGS_AT, MARK_AT, OTHER_BITS = 48, 56, 32  # bits of an entry's words
 
 # Members of an enumeration are no constants to the compiler.
@@ -55,12 +55,15 @@ def stamp(word: int) -> int:
 
 
 @compiled
-def parts(words: Ints, start: int, size: int, tile_words: int, layout: int) -> tuple[int, int, int, int]:
-    """The words of a bag's header, how many tiles, others and entries it has; -1 entries: it cannot be read."""
+def parts(words: Ints, start: int, size: int, tile_words: int, mark: int) -> tuple[int, int, int, int]:
+    """The words of a bag's header, how many tiles, others and entries it has; -1 entries: it cannot be read.
+
+    `mark`: the version up to which it can and the layout, as in an entry.
+    """
     head = words[start] if size > 0 else 0
     if head & 0xFF == 0:
         return 0, 0, 0, size // ENTRY_WORDS if size % ENTRY_WORDS == 0 else -1
-    if head & 0xFF > VERSION or head >> 8 & 0xFF != layout:
+    if head & 0xFF > mark >> 5 or head >> 8 & 0xFF != mark & 31:
         return 0, 0, 0, -1
     tiles, others = head >> 16 & 0xFFFF, head >> 32 & 0xFFFF
     rest = size - HEADER_WORDS - tiles * tile_words - others
@@ -152,15 +155,16 @@ def mention(others: Others, slot: int, hashed: int, at: int) -> int:
 
 @compiled
 def lift(
-    words: Ints, start: int, parts: tuple[int, int, int, int], limit: int, layout: int, finest_ms: int, keep: int,
-    rows: Rows, others: Others, fields: Ints2d, circle: Ints2d, given: Ints2d, entry: int,
-) -> tuple[int, int, int]:  # fmt: skip
-    """A bag as rows and counterparties: how many rows, the newest time seen, the floor. -1 rows: it cannot be read.
+    words: Ints, start: int, parts: tuple[int, int, int, int], limit: int, mark: int, finest_ms: int, keep: int,
+    rows: Rows, others: Others, fields: Ints2d, circle: Ints2d, given: Ints2d, entry: int, later: int, left: Ints,
+) -> tuple[int, int, int, int]:  # fmt: skip
+    """A bag as rows and counterparties: how many rows, the newest time seen, the floor, how many entries were left.
 
-    Entries stamped `limit` or above are left out. Where events are kept one by one, so is what counts for nothing.
+    Entries stamped `limit` or above are not there. Where events are kept one by one, neither is what counts for
+    nothing, and events later than `later` are left: `left` gets their places. -1 rows: it cannot be read.
     """
     header, tiles, named, raws = parts
-    newest, floor, count, word = NEVER, NEVER, 0, start + header
+    newest, floor, count, word, stay = NEVER, NEVER, 0, start + header, 0
     if header:
         newest, floor = words[start + 1], words[start + 2]
     others.known[:] = 0
@@ -175,7 +179,7 @@ def lift(
     for _ in range(named):
         slot = words[word] >> TICK_BITS + HASH_BITS & 3
         if slot >= len(others.known):
-            return -1, newest, floor
+            return -1, newest, floor, stay
         place = others.known[slot]  # they lie in order of hash
         others.hash[slot, place] = words[word] >> TICK_BITS & HASH_MASK
         others.last[slot, place] = (words[word] & (1 << TICK_BITS) - 1) * finest_ms
@@ -184,9 +188,9 @@ def lift(
     for nth in range(raws):
         if stamp(words[word]) < limit:
             at, amount, pair, tail = words[word + 1], words[word + 2], words[word + 3], words[word + 4]
-            mark = tail >> MARK_AT & 0xFF
-            if mark >> 5 > VERSION or mark & 31 != layout:
-                return -1, newest, floor
+            marked = tail >> MARK_AT & 0xFF
+            if marked >> 5 > mark >> 5 or marked & 31 != mark & 31:
+                return -1, newest, floor, stay
             newest = max(newest, at)
             place, part = tail >> OTHER_BITS & PLACE_MASK, tail >> OTHER_BITS + PLACE_BITS & 0xF
             if part == PART_EVENT:
@@ -194,18 +198,22 @@ def lift(
                 measure(rows, count, fields, circle, at, amount, flags, place, given, entry + nth)
             else:
                 measure_part(rows, count, at, amount, pair, place, part)
+            told = not keep or counts(rows, count)
             if part == PART_FIELDS:
                 floor = max(floor, at)
+            elif part == PART_EVENT and at > later and told:
+                left[stay] = word
+                stay, told = stay + 1, False
             else:
                 for slot in range(len(others.known)):
                     hashed = (tail if slot == 2 else pair >> OTHER_BITS * slot) & 0xFFFFFFFF
                     if hashed != 0:
                         mention(others, slot, hashed, at)
-            if not keep or counts(rows, count):
+            if told:
                 put(rows, count)
                 count += 1
         word += ENTRY_WORDS
-    return count, newest, floor
+    return count, newest, floor, stay
 
 
 @compiled
@@ -222,11 +230,11 @@ def sharp(rows: Rows, count: int, event: int, keep: int, floor: int) -> int:
     return floor + 1
 
 
-def _entries_of(words: Ints, sizes: Ints, tile_words: int, layout: int) -> Ints:
+def _entries_of(words: Ints, sizes: Ints, tile_words: int, mark: int) -> Ints:
     """Where the entries of all bags begin, a bag that cannot be read having none."""
     where, found, start = np.empty(len(words) // ENTRY_WORDS, np.int64), 0, 0
     for size in sizes:
-        header, tiles, named, raws = parts(words, start, size, tile_words, layout)
+        header, tiles, named, raws = parts(words, start, size, tile_words, mark)
         first = start + header + tiles * tile_words + named
         for nth in range(raws):
             where[found] = first + nth * ENTRY_WORDS

@@ -26,7 +26,7 @@ def command(
     seconds and the others never stop. Without, it is an ordinary member, as a pool that grows and shrinks wants it.
     """
     gc.disable()  # what imports make stays: looking through it again and again costs a tenth of the start
-    from features.fold import kernel
+    from features.packed import kernel
     from schemas.settings import load
     from streams.wiring import run_worker
 

@@ -50,7 +50,7 @@ def found(request: pytest.FixtureRequest) -> Found:
     return content
 
 
-VERSIONED: tuple[Any, ...] = (features.entry, features.bag, features.compact, judge, configuration)
+VERSIONED: tuple[Any, ...] = (features.entry, features.bag, judge, configuration)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.bag import Numbers
-from features.compact import canonical, compact, compact_kin
+from features.compact import canonical, compact
 from features.entry import Own
 from features.feature import (
     ABSENT,
@@ -36,9 +36,8 @@ from features.feature import (
     Sum,
     Usual,
 )
-from features.fold import Lot, fold, fold_each
+from features.fold import fold
 from features.group import Group
-from features.kin import Kin
 from features.logscale import place
 from features.payload import payloads
 from features.window import EVER, Window
@@ -363,36 +362,3 @@ def test_a_range_repeated_under_its_old_number_answers_as_it_did(
         if done is not None:
             shelf.swap("x", done.prefix, done.replacement)
     assert fold(group, [shelf.bags["x"]], limit, own).tobytes() == answer
-
-
-@given(shape=shapes, steps=st.lists(st.lists(st.tuples(st.integers(-1, 2), happenings()), max_size=8), max_size=6))
-@settings(max_examples=100, deadline=None)
-def test_groups_read_alike_answer_together_as_they_do_alone(
-    shape: Shape, steps: list[list[tuple[int, Happening]]]
-) -> None:
-    """Of three groups the second counts one kind of counterparty only, and another number of them exactly."""
-    first = shape.group
-    fewer = tuple(feature for feature in first.features if feature.read.other != "b")
-    second = replace(first, name="h", layout=4, features=fewer, exact=shape.exact + 1)
-    groups = [first, second, replace(first, name="i", layout=5, grace_ms=first.grace_ms + 1)]
-    shelves = [Shelf() for _ in groups]
-    for turn, step in enumerate(steps):
-        own = own_of([event for _, event in step], [owner for owner, _ in step])
-        own = replace(own, others=own.others.reshape(2, len(step)))
-        lots = []
-        for group, shelf in zip(groups, shelves, strict=True):
-            mine = replace(own, others=own.others[: len(group.others)])
-            added = payloads(group, mine, 3)
-            number, before = shelf.apply(dict(zip("xyz", added, strict=True)))
-            limit = np.full(3, number - 7 * (turn % 2), np.uint64)
-            lots.append(Lot(group, [before[key] for key in "xyz"], limit, mine))
-        alone = [fold(lot.group, lot.bags, lot.limit, lot.own) for lot in lots]
-        two_partitions = [rows.tobytes() for rows in fold_each([*lots, *lots])]
-        assert two_partitions == [rows.tobytes() for rows in [*alone, *alone]]
-        bags = [[shelf.bags.get("x", b""), shelf.bags.get("z", b"")] for shelf in shelves[:2]]
-        below = np.full(2, lots[0].limit[0], np.uint64)
-        each = [done for group, pair in zip(groups, bags, strict=False) for done in compact(group, pair, below)]
-        assert compact_kin(Kin((first, second), (2, 2)), [*bags[0], *bags[1]], np.tile(below, 2)) == each
-        for shelf, (x, _) in zip(shelves, zip(each[::2], each[1::2], strict=True), strict=False):
-            if x is not None:
-                shelf.swap("x", x.prefix, x.replacement)

@@ -7,7 +7,6 @@ import pytest
 
 from features.bag import BadBagError, lift, parse
 from features.compact import compact
-from features.kin import alone
 from tests.unit.features.build import ENTRY_BYTES, SECONDS, compacted, group, limits, own, stamped
 
 NOBODY = group()
@@ -38,21 +37,21 @@ def test_a_compacted_bag_has_a_header_tiles_and_others() -> None:
 def test_entries_stamped_with_the_limit_or_above_are_not_read() -> None:
     bag = stamped(NOBODY, own([1_000]), 10) + stamped(NOBODY, own([2_000]), 20) + stamped(NOBODY, own([3_000]), 30)
     for limit, newest in ((10, -1), (11, 1_000), (20, 1_000), (21, 2_000), (31, 3_000)):
-        assert lift(alone(NOBODY, 1), [bag], limits(limit)).newest.tolist() == [newest]
+        assert lift(NOBODY, [bag], limits(limit)).newest.tolist() == [newest]
 
 
 def test_numbers_beyond_2_to_the_63_are_compared_unsigned() -> None:
-    assert lift(alone(NOBODY, 1), [stamped(NOBODY, own([1_000]), 5)], limits(2**64 - 1)).newest.tolist() == [1_000]
+    assert lift(NOBODY, [stamped(NOBODY, own([1_000]), 5)], limits(2**64 - 1)).newest.tolist() == [1_000]
 
 
 def test_missing_and_empty_bags_have_nothing() -> None:
-    past = lift(alone(NOBODY, 2), [None, b""], limits(9, 9))
+    past = lift(NOBODY, [None, b""], limits(9, 9))
     assert past.newest.tolist() == [-1, -1]
     assert past.rows.at.tolist() == []
 
 
 def test_no_bags_at_all() -> None:
-    assert lift(alone(NOBODY, 0), [], limits()).newest.tolist() == []
+    assert lift(NOBODY, [], limits()).newest.tolist() == []
 
 
 @pytest.mark.parametrize(
@@ -67,17 +66,17 @@ def test_no_bags_at_all() -> None:
 )
 def test_bytes_that_cannot_be_read_are_refused_with_the_group_and_the_remedy(bag: bytes, message: str) -> None:
     with pytest.raises(BadBagError, match=message) as raised:
-        parse(alone(NOBODY, 2), [None, bag])
+        parse(NOBODY, [None, bag])
     assert "'g'" in str(raised.value)
 
 
 def test_an_entry_of_another_layout_or_version_is_refused() -> None:
     bag = stamped(group(layout=2), own([1_000]))
     with pytest.raises(BadBagError, match="an entry of layout 2, want layout 1: give the group the layout"):
-        lift(alone(NOBODY, 1), [bag], limits(10**9))
+        lift(NOBODY, [bag], limits(10**9))
     newer = bag[:-1] + bytes([2 << 5 | 1])
     with pytest.raises(BadBagError, match="an entry has version 2 and this worker reads up to 1: upgrade this worker"):
-        lift(alone(NOBODY, 1), [newer], limits(10**9))
+        lift(NOBODY, [newer], limits(10**9))
 
 
 def test_a_swap_covers_exactly_the_folded_entries() -> None:
@@ -99,9 +98,9 @@ def test_there_is_nothing_to_compact_below_the_first_stamp() -> None:
 def test_bags_are_read_together_as_they_are_alone() -> None:
     bags = [compacted(NOBODY, stamped(NOBODY, own([i * 700 for i in range(n)]))) for n in (1, 5, 30)]
     bags.insert(1, stamped(NOBODY, own([1_000, 500])))
-    together = lift(alone(NOBODY, 4), bags, limits(*[10**9] * 4))
+    together = lift(NOBODY, bags, limits(*[10**9] * 4))
     for i, bag in enumerate(bags):
-        by_itself = lift(alone(NOBODY, 1), [bag], limits(10**9))
+        by_itself = lift(NOBODY, [bag], limits(10**9))
         mine = together.rows.owner == i
         assert np.array_equal(together.rows.sums[:, mine].sum(axis=1), by_itself.rows.sums.sum(axis=1))
         assert together.newest[i] == by_itself.newest[0]

@@ -155,10 +155,3 @@ def test_the_definition_changes_with_anything_that_decides_a_value() -> None:
         group(windows=(TEN, Window("1m", 10_000, 7))),
     ]
     assert len({each.definition for each in made}) == len(made)
-
-
-def test_groups_are_read_alike_whatever_their_names_and_however_many_they_count() -> None:
-    one = Group("a", 1, "x", (*each(SECONDS, *MONEY), Feature(Distinct("u"), TEN), Feature(Distinct("v"), TEN)))
-    two = Group("b", 2, "y", (*each(SECONDS, *MONEY), Feature(Distinct("w"), TEN)), exact=9)
-    assert one.shape == two.shape
-    assert one.shape != Group("c", 3, "z", each(SECONDS, *MONEY)).shape
