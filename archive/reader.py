@@ -1,9 +1,9 @@
 """Reading the archive: which files, and every record once, in offset order. For training, replays and the curious.
 
 Files may come and go while we read (a merge replaces small ones, retention removes old ones), and a listing is not one
-moment's picture. So: who does not find a file lists again and goes on at the offset where he was; a hole is believed
-only when a second listing shows it too, since a merged file may have been put into a part that was listed already.
-The price: memory for one file of a bucket, or one row group of a folder's.
+moment's picture. So: who does not find a file lists again and goes on at the offset where he was; a hole or an end is
+believed only when a second listing shows it too, since a merged file may have been put into a part that was listed
+already. The price: two listings, and memory for one file of a bucket, or one row group of a folder's.
 """
 
 from __future__ import annotations
@@ -80,21 +80,18 @@ def _wanted(between: Between, facts: About | None) -> bool:
     return facts is None or between.overlaps(facts)  # one that is gone was merged: whoever reads lists again
 
 
+def listed(place: Place, topic: str | None = None) -> list[File]:
+    """What is committed, of one topic or of all: all that either of two listings shows.
+
+    One alone may miss files that were merged while it was taken, and the merged one: then a partition seems to end
+    early. Some of these files may be gone: another covers them.
+    """
+    return list({file.span: file for file in (*place.files(topic), *place.files(topic))}.values())
+
+
 def covers(place: Place, topic: str | None = None) -> list[tuple[tuple[str, int], Cover]]:
     """Each partition of a topic (or of all) with its cover; holes that are told are there."""
-    found = _covers(place, topic)
-    for _ in range(TRIES):
-        if not any(whole.gaps for _, whole in found):
-            break
-        again = _covers(place, topic)
-        if [whole.gaps for _, whole in again] == [whole.gaps for _, whole in found]:
-            return again
-        found = again
-    return found
-
-
-def _covers(place: Place, topic: str | None) -> list[tuple[tuple[str, int], Cover]]:
-    return [(key, cover(group)) for key, group in by_partition(place.files(topic)).items()]
+    return [(key, cover(group)) for key, group in by_partition(listed(place, topic)).items()]
 
 
 def footer(place: Place, file: File) -> About | None:
@@ -120,7 +117,7 @@ def scan(
     Raises ArchiveError where offsets are missing between files, unless `gaps` says to go on behind them.
     """
     place = place_of(where) if isinstance(where, str) else where
-    held = by_partition(place.files(topic))
+    held = by_partition(listed(place, topic))
     for (_, partition), group in held.items():
         if partitions is None or partition in partitions:
             part = Partition(place, topic, partition, gaps=gaps)

@@ -17,7 +17,7 @@ from archive.errors import ArchiveDown
 from archive.names import File
 from archive.parquet import encode
 from archive.places import Place
-from archive.reader import footer
+from archive.reader import footer, listed
 from streams.archive.buffer import Cut
 from streams.archive.metrics import ArchiveMetrics
 
@@ -39,7 +39,7 @@ class Files:
 
     async def listed(self, topic: str) -> list[File]:
         """What is committed of a topic."""
-        return await self.patiently("list", lambda: self.place.files(topic))
+        return await self.patiently("list", lambda: listed(self.place, topic))
 
     async def topic_id(self, file: File) -> str:
         """The broker's id of the topic, as the file states it."""

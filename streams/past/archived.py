@@ -17,7 +17,7 @@ from archive.cover import Piece, by_partition, cover
 from archive.names import File, date_of, day_of
 from archive.places import Place
 from archive.reader import Partition as Part
-from archive.reader import footer
+from archive.reader import footer, listed
 from schemas.topics import applied_partition
 from streams.past.reading import Line, Partition, Topic
 from streams.protocol.ports import Row
@@ -91,7 +91,7 @@ class ArchivePast:
         return firsts[0], firsts[1]
 
     def _list(self) -> None:
-        found = by_partition(self._place.files())
+        found = by_partition(listed(self._place))
         self._files = {key: sorted(files, key=lambda file: file.last) for key, files in found.items()}
 
     # ---- the line

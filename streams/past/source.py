@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from archive.columns import Row, records_of
 from archive.cover import cover
 from archive.places import Place
-from archive.reader import Partition, footer
+from archive.reader import Partition, footer, listed
 from schemas.records import Record
 from streams.protocol.ports import Batch, Stop, Tp
 from streams.transport.source import KafkaSource
@@ -23,7 +23,7 @@ class LongSource:
     def __init__(self, tp: Tp, place: Place, kafka: KafkaSource) -> None:
         self._tp, self._kafka = tp, kafka
         self._part = Partition(place, tp.topic, tp.partition)
-        files = [file for file in place.files(tp.topic) if file.span.partition == tp.partition]
+        files = [file for file in listed(place, tp.topic) if file.span.partition == tp.partition]
         pieces = cover(files).pieces
         self._first, self._last = (pieces[0].first, pieces[-1].last) if pieces else (0, -1)
         about = footer(place, pieces[-1].file) if pieces else None
