@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -40,6 +41,16 @@ class Own:
     others: Ints  # (len(group.others), m) hashes, 0 = none
     event: Ints | None = None
     n: int = 0  # of events, where `event` is given
+
+    @cached_property
+    def table(self) -> Ints:
+        """(5, m) owner, time, amount, flags and place, as the kernel takes them."""
+        return np.array((self.owner, self.at, self.amount, self.flags, self.place), np.int64)
+
+    @cached_property
+    def names(self) -> Ints:
+        """(len(group.others), m) the hashes, as the kernel takes them."""
+        return np.ascontiguousarray(self.others)
 
     def since(self, place: int) -> int:
         """The first of these that belongs to the range's event at `place` or a later one."""

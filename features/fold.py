@@ -44,13 +44,10 @@ def fold(group: Group, bags: Sequence[bytes | None], limit: Numbers, own: Own) -
     BadBagError on a bag that this version cannot read.
     """
     plan, bag_words = group.plan, packed(group, bags, limit)
-    events = np.empty((5, len(own.owner)), np.int64)
-    for row, values in zip(events, (own.owner, own.at, own.amount, own.flags, own.place), strict=True):
-        row[:] = values
     out = np.zeros((len(group.columns), len(own.owner)))
     unreadable = kernel().fold_bags(
         (*bag_words, np.full(len(bags), group.exact), mark_of(group)),
-        (events, np.ascontiguousarray(own.others)),
+        (own.table, own.names),
         (measured(group, bag_words), measures(plan.measures, own.at, own.amount, own.flags)),
         (plan.fields, plan.windows, plan.terms, plan.columns, plan.constants),
         group.numbers,

@@ -25,9 +25,10 @@ from features.bag import (
 )
 from features.columns import HASH_BITS
 from features.compact import merge_tiles
-from features.entry import ENTRY_BYTES, Own, pack
+from features.entry import ENTRY_BYTES, Own, mark_of, pack
 from features.feature import ANY_KIND
 from features.group import Group
+from features.packed import kernel
 from features.recent import floor_of
 from features.segments import VALUE_BITS, heads, keyed
 from features.skyband import latest
@@ -39,14 +40,11 @@ HOT = 32  # events of one entity in a range, above which folding them is tried
 
 def payloads(group: Group, own: Own, owners: int, since: int = 0) -> list[bytes]:
     """The entries of each of `owners` entities, those of the range's events from place `since` on; b"" for none."""
-    start = own.since(since)
-    order = np.argsort(own.owner[start:], kind="stable") + start
-    owner = own.owner[order]
-    ends = np.searchsorted(owner, np.arange(-1, owners), side="right")
-    blob = _plain(group, own, order)
-    found = [blob[a:b] for a, b in pairwise((ends * ENTRY_BYTES).tolist())]
-    for hot in np.flatnonzero(np.diff(ends) > HOT).tolist():
-        folded = _folded(group, own, order[ends[hot] : ends[hot + 1]])
+    words, order, ends = kernel().pack_events(own.table, own.names, mark_of(group), own.since(since), owners)
+    blob, stops = words.tobytes(), ends.tolist()
+    found = [blob[a * ENTRY_BYTES : b * ENTRY_BYTES] for a, b in pairwise(stops)]
+    for hot in np.flatnonzero(np.diff(ends) > HOT).tolist() if len(order) > HOT else ():
+        folded = _folded(group, own, order[stops[hot] : stops[hot + 1]])
         if len(folded) < len(found[hot]):
             found[hot] = folded
     return found

@@ -5,8 +5,9 @@ as it is meant. It is imported when it is first needed (features/fold.py), and b
 The price: numba with LLVM, 190 MB on disk and 130 in memory, .8 s of a start, and ten seconds of compiling once.
 """
 
+from features.kernel.entries import pack_events
 from features.kernel.folded import TOO_MANY, compact_bags
 from features.kernel.folding import fold_bags
 from features.kernel.rows import entries_of
 
-__all__ = ["TOO_MANY", "compact_bags", "entries_of", "fold_bags"]
+__all__ = ["TOO_MANY", "compact_bags", "entries_of", "fold_bags", "pack_events"]

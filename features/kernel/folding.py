@@ -18,6 +18,7 @@ from features.columns import HASH_BITS
 from features.feature import ABSENT
 from features.fields import CIRCLE, UNIT
 from features.kernel.compiled import FLOATS2D, INTS, INTS2D, Floats, Floats2d, Ints, Ints2d, compiled
+from features.kernel.entries import in_order
 from features.kernel.rows import ENDLESS, NEVER, Others, Rows, lift, measure, mention, parts, put, sharp
 from features.logscale import STEPS
 from features.plan import Told
@@ -229,23 +230,6 @@ def _is_new(others: Others, slot: int, exact: int, edge: int, mine: int, before:
     return 1.0 if smaller < exact else 0.0
 
 
-@compiled
-def _in_order(owners: Ints, bags: int) -> tuple[Ints, Ints]:
-    """The events of each bag in offset order, and where those of each bag end; an event without one is in none."""
-    ends = np.zeros(bags + 1, np.int64)
-    for owner in owners:
-        ends[owner + 1] += 1
-    ends[0] = 0
-    for bag in range(bags):
-        ends[bag + 1] += ends[bag]
-    order, place = np.empty(ends[bags], np.int64), ends[:-1].copy()
-    for nth in range(len(owners)):
-        if owners[nth] >= 0:
-            order[place[owners[nth]]] = nth
-            place[owners[nth]] += 1
-    return order, ends
-
-
 def _fold_bags(
     bags: tuple[Ints, Ints, Ints, Ints, int],
     own: tuple[Ints2d, Ints2d],
@@ -268,7 +252,7 @@ def _fold_bags(
     plan = Plan(tables[0], tables[1], tables[2], tables[3], tables[4])
     split, keep, grace_ms, event, horizon, finest_ms = numbers
     fields, slots = len(plan.fields), len(names)
-    order, ends = _in_order(events[0], len(sizes))
+    order, ends = in_order(events[0], 0, len(sizes))
 
     room = start = 0
     for bag in range(len(sizes)):
