@@ -1,4 +1,4 @@
-"""What the features cost: us of CPU an event for own / payloads / lift / fold / compact, at several sizes of a range.
+"""What the features cost: us of CPU an event for own / payloads / fold / compact, at several sizes of a range.
 
     python -m bench.features [--events 200000] [--groups reference|shop]
 
@@ -13,11 +13,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from features.bag import lift
 from features.columns import Columns
 from features.compact import compact, over_cap
 from features.entry import own_of, stamped
@@ -32,7 +32,7 @@ Ints = npt.NDArray[np.int64]
 
 DAY_1 = 1_793_000_000_000
 SPAN_MS = 9 * 86_400_000
-STEPS = ("own", "payloads", "lift", "fold", "compact")
+STEPS = ("own", "payloads", "fold", "compact")
 
 SPANS = (Window("1h", 5 * MINUTE_MS, 12), Window("24h", HOUR_MS, 24), Window("7d", 6 * HOUR_MS, 28), EVER)
 SQUARES = Measured(Measure("squares", lambda _at, amount, _flags: amount * amount))
@@ -63,13 +63,20 @@ def columns_of(rng: np.random.Generator, events: int, batch: int) -> list[Column
     late = np.where(rng.random(events) < 0.05, rng.exponential(1_200_000.0, events), 0.0)
     at = (DAY_1 + np.sort(rng.random(events)) * SPAN_MS - late).astype(np.int64)
     amount = np.rint(rng.lognormal(8.0, 0.8, events)).astype(np.int64)
-    ids = {
+    ids: dict[str, list[Any]] = {
         "user": [f"u{i}" for i in users],
         "device": [f"d{i}" for i in device],
         "card": [f"c{i}" for i in card],
         "ip": [f"10.{u % 250}.{d % 250}.{i % 250}" for i, (u, d) in enumerate(zip(users, device, strict=True))],
         "merchant": [f"m{i}" for i in zipf(rng, 200, events)],
+        "country": ["DE"] * events,
+        "visitor": [f"v{i}" for i in users],
+        "products": [(f"p{i}",) for i in zipf(rng, 20_000, events)],
+        "categories": [(f"k{i}",) for i in zipf(rng, 20, events)],
+        "shop": ["shop"] * events,
     }
+    ids["subnet"] = [address.rsplit(".", 1)[0] for address in ids["ip"]]
+    ids["card_device"] = [f"{c}/{d}" for c, d in zip(ids["card"], ids["device"], strict=True)]
     ones = np.ones(batch, np.int64)
     return [
         Columns(
@@ -117,8 +124,6 @@ class Bags:
         bags = [self.kept.get(key) for key in keys]
         self.number += 1_000
         limit = np.full(len(keys), self.number, np.uint64)
-        with self.timer.step("lift"):
-            lift(self.group, bags, limit)
         with self.timer.step("fold"):
             fold(self.group, bags, limit, own)
         with self.timer.step("compact"):
@@ -145,7 +150,7 @@ def measure(groups: list[Group], batch: int, events: int) -> None:
             store.range(columns)
     measured = (len(ranges) - len(ranges) // 2) * batch
     times = " ".join(f"{name} {timer.spent[name] / measured * 1e6:6.2f}" for name in STEPS)
-    print(f"range {batch:5d}  us/event: {times}  (lift is part of fold)")
+    print(f"range {batch:5d}  us/event: {times}")
     for store in stores:
         sizes = np.array([len(bag) for bag in store.kept.values()])
         print(
