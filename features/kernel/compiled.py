@@ -9,7 +9,7 @@ where neither can, each start compiles. `NUMBA_CACHE_DIR` says where else.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -44,13 +44,10 @@ def compiled(function: Function, signature: str | None = None) -> Function:
         config.CACHE_DIR = given
 
 
-def _folder() -> str:
-    """Where the code of these sources is kept; "": nowhere."""
-    sources = sorted(FEATURES.rglob("*.py"))
-    digest = sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    given = [Path(config.CACHE_DIR)] if config.CACHE_DIR else [FEATURES / "__pycache__", caches / "headrace"]
-    for place in given:
+def folder_of(sources: Path, places: Sequence[Path]) -> str:
+    """The folder for code of these sources, in the first place that can be written; "": in none."""
+    digest = sha256(b"".join(path.read_bytes() for path in sorted(sources.rglob("*.py")))).hexdigest()[:16]
+    for place in places:
         folder = place / f"kernel-{digest}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -61,4 +58,12 @@ def _folder() -> str:
     return ""
 
 
-FOLDER = _folder()
+def _places() -> list[Path]:
+    """Where code may be kept; a user without a home has no folder of caches."""
+    if config.CACHE_DIR:
+        return [Path(config.CACHE_DIR)]
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return [FEATURES / "__pycache__", *([] if caches.startswith("~") else [Path(caches) / "headrace"])]
+
+
+FOLDER = folder_of(FEATURES, _places())
