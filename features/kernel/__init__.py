@@ -2,7 +2,7 @@
 
 Everything around it works on whole arrays; in here one entity comes after the other, so what an event sees can be told
 as it is meant. It is imported when it is first needed (features/fold.py), and by a worker before it joins its group.
-The price: numba with LLVM, 190 MB on disk and 130 in memory, .8 s of a start, and ten seconds of compiling once.
+The price: numba with LLVM, 190 MB on disk and 130 in memory, 1 to 1.6 s of a start, and ten seconds of compiling once.
 """
 
 from features.kernel.entries import pack_events
