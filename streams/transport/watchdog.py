@@ -3,7 +3,8 @@
 It looks at offset progress alone. A partition is stalled if there is something to do (records to read, or given out and
 not finished), nothing moved for longer than a session and a grace, and *the broker answers*: while it is away every
 worker stands still, and to kill them then would only make the return slower. The same holds for a store that is known
-to be down (`excused`). At the start: no answer from the group within `assignment_s`.
+to be down (`excused`), and for a process that was stopped itself. At the start: no answer from the group within
+`assignment_s`.
 
 The price: a range that takes longer than session and grace is taken for a stall.
 """
@@ -23,6 +24,7 @@ from streams.transport.consumer import Standing
 
 LOOK_EVERY_S = 1.0
 ANSWER_WITHIN_S = 2.0
+STOPPED_S = 7.0  # between two looks: the process itself stood still, and nothing in it could have moved
 PROBE_AFTER_S = 2.0  # a broker that is away is noticed early, so that its return begins a full term
 
 
@@ -54,6 +56,7 @@ class Watchdog:
     _seen: dict[TP, tuple[int, int | None]] = field(default_factory=dict)
     _moved_at: dict[TP, float] = field(default_factory=dict)
     _since: float = 0.0
+    _looked_at: float | None = None
 
     async def watch(self) -> None:
         self._since = self.clock()
@@ -63,6 +66,10 @@ class Watchdog:
 
     async def look(self) -> None:
         """One look; raises StalledError."""
+        now, before = self.clock(), self._looked_at
+        self._looked_at = now
+        if before is not None and now - before > STOPPED_S:
+            self._spare()
         if self.tasks.assigned:
             still_s, what = self._stillest(await self._standings(), self.clock())
             allowed_s = self.stall_s

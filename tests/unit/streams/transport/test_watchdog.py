@@ -86,6 +86,15 @@ async def test_while_the_broker_is_away_nobody_is_ended_and_its_return_gives_a_f
         await world.after(5)
 
 
+async def test_a_process_that_was_stopped_itself_has_a_full_term_when_it_goes_on() -> None:
+    world = World(at={ORDERS: Standing(20, 20, 10)}, finished={ORDERS: 10})
+    await world.after(2)
+    world.now += 18  # SIGSTOP, SIGCONT
+    await world.after(16)
+    with pytest.raises(StalledError, match="10 records in hand"):
+        await world.after(2)
+
+
 async def test_while_the_store_is_known_to_be_down_nobody_is_ended() -> None:
     world = World(at={ORDERS: Standing(20, 20, 10)}, store=False)
     await world.after(100)
