@@ -58,7 +58,7 @@ class Who:
 
     @property
     def spec(self) -> Spec:
-        return Spec(list(self.asks.values()), self.exact, 10 * MINUTE, self.longest, self.keep)
+        return Spec(list(self.asks.values()), self.exact, 10 * MINUTE, self.longest, self.keep, ORDERED)
 
 
 def spending(who: str, others: tuple[str, ...], *, usual: bool = False) -> dict[str, Ask]:

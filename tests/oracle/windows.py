@@ -182,9 +182,9 @@ def habit(events: list[Happening], at: int) -> float:
     if not events:
         return 0.0
     cosine, sine = (sum(part) for part in zip(*(direction(e.at) for e in events), strict=True))
-    length = math.hypot(cosine, sine) / 1024
+    length = math.sqrt(cosine * cosine + sine * sine) / 1024  # of whole numbers: the same on every machine
     mean = min(length / (len(events) + 2), 0.999)
-    kappa = mean * (2 - mean**2) / (1 - mean**2)
+    kappa = mean * (2 - mean * mean) / (1 - mean * mean)
     x, y = direction(at)
     towards: float = (cosine * x + sine * y) / max(length * 1024 * 1024, 1.0)
     return kappa * towards
