@@ -58,12 +58,6 @@ class Rows(NamedTuple):
     sums: Ints  # (len(group.sums), m)
     peaks: Ints  # (len(group.peaks), m)
 
-    def only(self, which: npt.NDArray[np.bool_]) -> Rows:
-        """Some of them."""
-        if which.all():
-            return self
-        return Rows(self.owner[which], self.at[which], self.sums[:, which], self.peaks[:, which])
-
 
 class Items(NamedTuple):
     """Counterparties with a time at which they were seen, (k,) each; one may occur several times."""

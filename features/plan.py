@@ -7,7 +7,7 @@
     constants  the numbers of a column that are no integers
 
 A term is an integer that several columns may be made of: a field over a window, less the same over a later one where
-the feature is delayed. The price: a new kind of read has a line here and a branch in features/kernel.py.
+the feature is delayed. The price: a new kind of read has a line here and a branch in features/kernel/folding.py.
 """
 
 from __future__ import annotations

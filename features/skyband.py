@@ -34,8 +34,8 @@ class Others:
 NOBODY = Others(*np.empty((3, 0), np.int64))
 
 
-def latest(keep: int | Ints, key: Ints, tick: Ints) -> Others:
-    """(bin << 30 | hash) with ticks, repeated and in any order -> the skyband of each bin; `keep` for all or by bin."""
+def latest(keep: int, key: Ints, tick: Ints) -> Others:
+    """(bin << 30 | hash) with ticks, repeated and in any order -> the skyband of each bin."""
     if not len(key):
         return NOBODY
     key, tick = last_by_key(key, tick)
@@ -43,15 +43,14 @@ def latest(keep: int | Ints, key: Ints, tick: Ints) -> Others:
     return Others(key[kept] >> HASH_BITS, key[kept] & HASH_MASK, tick[kept])
 
 
-def undominated(keep: int | Ints, bins: Ints, seen: Ints) -> npt.NDArray[np.bool_]:
+def undominated(keep: int, bins: Ints, seen: Ints) -> npt.NDArray[np.bool_]:
     """(n,) bins side by side, each ordered by hash, times last seen -> (n,) whether fewer than `keep` dominate."""
     kept = np.ones(len(bins), np.bool_)
     start = np.flatnonzero(heads(bins))
     stop = np.append(start[1:], len(bins))
-    most = np.full(len(start), keep) if isinstance(keep, int) else keep[bins[start]]
-    long = np.flatnonzero(stop - start > most)
-    for first, last, few in zip(start[long].tolist(), stop[long].tolist(), most[long].tolist(), strict=True):
-        kept[first + few : last] = _later_than_most(few, seen[first:last].tolist())
+    long = np.flatnonzero(stop - start > keep)
+    for first, last in zip(start[long].tolist(), stop[long].tolist(), strict=True):
+        kept[first + keep : last] = _later_than_most(keep, seen[first:last].tolist())
     return kept
 
 

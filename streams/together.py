@@ -1,9 +1,9 @@
 """Together: what several partitions ask for at the same moment is done in one go.
 
-Partitions whose records came in one fetch go from step to step side by side, and each step costs the same whether it
-is for one of them or for all: a pass of the fold is a hundred calls of numpy however short, a round trip is a write, a
-wake-up and a read. So calls made within a few turns of the event loop are joined, and whoever is joined wakes up in one
-turn again. The price: some turns of the loop for each call, and all of those joined wait for the longest.
+Partitions whose records came in one fetch go from step to step side by side, and a round trip to the store costs the
+same whether it is for one of them or for all: a write, a wake-up and a read. So calls made within a few turns of the
+event loop are joined, and whoever is joined wakes up in one turn again.
+The price: some turns of the loop for each call, and all of those joined wait for the longest.
 """
 
 from __future__ import annotations

@@ -231,7 +231,7 @@ def _is_new(others: Others, slot: int, exact: int, edge: int, mine: int, before:
 
 
 def _fold_bags(
-    bags: tuple[Ints, Ints, Ints, Ints, int],
+    bags: tuple[Ints, Ints, Ints, int, int],
     own: tuple[Ints2d, Ints2d],
     given: tuple[Ints2d, Ints2d],
     tables: tuple[Ints2d, Ints2d, Ints2d, Ints2d, Floats2d],
@@ -244,9 +244,10 @@ def _fold_bags(
     `bags`: the words of all, how many each has, below which stamp (less 2^63) entries count, how many counterparties
     are counted exactly, the mark of entries. `own`: owner, time, amount, flags and place of the events, (5, n), and
     their counterparties. `given`: the group's own measures of the bags' entries and of the events. `tables`: the plan.
-    `numbers`: those of `Group.numbers`.
+    `numbers`: those of `Group.numbers`. It is one function, columns and all: a call for each column, which takes all that
+    is known of the entity, was measured to make a fold five times as dear.
     """
-    words, sizes, limits, exacts, mark = bags
+    words, sizes, limits, exact, mark = bags
     events, names = own
     given_past, given_own = given
     plan = Plan(tables[0], tables[1], tables[2], tables[3], tables[4])
@@ -315,9 +316,9 @@ def _fold_bags(
                 elif told == SINCE:
                     value = _days_since(rows, count, a, plan.windows[b, 0], windows.edge[b], c, end)
                 elif told == DISTINCT:
-                    value = _distinct(others, a, exacts[bag], windows.edge[b])
+                    value = _distinct(others, a, exact, windows.edge[b])
                 elif told == NEW:
-                    value = _is_new(others, a, exacts[bag], windows.edge[b], names[a, nth], before_of[a])
+                    value = _is_new(others, a, exact, windows.edge[b], names[a, nth], before_of[a])
                 elif told == SINCE_LAST:
                     known = before >= max(windows.start[horizon], 0)
                     value = max(at - before, 0) / 1000 if known else -1.0
@@ -331,7 +332,7 @@ def _fold_bags(
 
 fold_bags = compiled(
     _fold_bags,
-    f"int64(Tuple(({INTS}, {INTS}, {INTS}, {INTS}, int64)), Tuple(({INTS2D}, {INTS2D})),"
+    f"int64(Tuple(({INTS}, {INTS}, {INTS}, int64, int64)), Tuple(({INTS2D}, {INTS2D})),"
     f"Tuple(({INTS2D}, {INTS2D})), Tuple(({INTS2D}, {INTS2D}, {INTS2D}, {INTS2D}, {FLOATS2D})),"
     f"UniTuple(int64, 6), {INTS2D}, float64[:, ::1])",
 )
