@@ -244,8 +244,8 @@ def _fold_bags(
     `bags`: the words of all, how many each has, below which stamp (less 2^63) entries count, how many counterparties
     are counted exactly, the mark of entries. `own`: owner, time, amount, flags and place of the events, (5, n), and
     their counterparties. `given`: the group's own measures of the bags' entries and of the events. `tables`: the plan.
-    `numbers`: those of `Group.numbers`. It is one function, columns and all: a call for each column, which takes all that
-    is known of the entity, was measured to make a fold five times as dear.
+    `numbers`: those of `Group.numbers`. It is one function, columns and all: a call for each column, which takes all
+    that is known of the entity, was measured to make a fold five times as dear.
     """
     words, sizes, limits, exact, mark = bags
     events, names = own
