@@ -147,8 +147,8 @@ def encode(record: Struct) -> bytes:
 
 
 def encode_each(records: Sequence[Struct]) -> list[bytes]:
-    """The canonical bytes of each record: one encoder call for all, cut at the line ends that JSON never contains."""
-    return _ENCODER.encode_lines(records).split(b"\n")[:-1]
+    """The canonical bytes of each record. A call for each: to find the ends in the text of all costs as much again."""
+    return list(map(_ENCODER.encode, records))
 
 
 def vectors(rows: npt.NDArray[np.float64]) -> list[Any]:
@@ -157,10 +157,7 @@ def vectors(rows: npt.NDArray[np.float64]) -> list[Any]:
     The numbers go from the array to text without a Python float each: a third of the price. Exponents get their sign
     (1e+16), otherwise these are the bytes of `encode`.
     """
-    if not len(rows):
-        return []
-    text = orjson.dumps(np.ascontiguousarray(rows), option=orjson.OPT_SERIALIZE_NUMPY)
-    return [msgspec.Raw(b"[%b]" % row) for row in text[2:-2].split(b"],[")]
+    return [msgspec.Raw(orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY)) for row in np.ascontiguousarray(rows)]
 
 
 def anomaly_id(subject: str, kind: str) -> str:
