@@ -264,10 +264,10 @@ def _event_ids(events: Sequence[Any]) -> list[str]:
     return [event.event_id for event in events]
 
 
-def _order_values(scale: float, orders: Columns, folded: Mapping[str, Floats2d]) -> list[Floats]:
+def _order_values(scale: float, orders: Columns, folded: Mapping[str, Floats2d]) -> Floats2d:
     seconds = orders.at_ms // 1000
     weekday = (seconds // SECONDS_A_DAY + 3) % 7  # 1970-01-01 was a Thursday; 0 = Monday
-    own: list[Floats] = [
+    own = [
         orders.amount / scale,
         orders.numbers["items"],
         orders.numbers["quantity"],
@@ -275,15 +275,17 @@ def _order_values(scale: float, orders: Columns, folded: Mapping[str, Floats2d])
         (seconds % SECONDS_A_DAY // 3600).astype(np.float64),
         (weekday >= 5).astype(np.float64),
     ]
-    for group in ORDER_GROUPS:
-        own += list(folded[group.name].T / _scales(group, scale))
-    return own + _session_values(scale, orders, folded)
+    told = [folded[group.name].T for group in ORDER_GROUPS]
+    matrix = np.concatenate((own, *told, _session_values(scale, orders, folded)))
+    matrix /= _scales(scale)
+    return matrix
 
 
 @cache
-def _scales(group: Group, scale: float) -> Floats2d:
-    """(d, 1) what each of a group's columns is divided by: money becomes units of the base currency."""
-    return np.array([[scale if isinstance(f.read, Sum | Mean | Max) else 1.0] for f in group.features])
+def _scales(scale: float) -> Floats2d:
+    """(d, 1) what each column is divided by: the groups' money becomes units of the base currency."""
+    told = [scale if isinstance(f.read, Sum | Mean | Max) else 1.0 for group in ORDER_GROUPS for f in group.features]
+    return np.array([1.0] * len(ORDER_NAMES) + told + [1.0] * len(SESSION_NAMES))[:, None]
 
 
 def _session_values(scale: float, columns: Columns, folded: Mapping[str, Floats2d]) -> list[Floats]:

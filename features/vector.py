@@ -36,14 +36,11 @@ class Vector:
 
     def rows(self, columns: Columns, folded: Mapping[str, Floats2d]) -> Floats2d:
         """(n, d) float64, one row per event in offset order. Each column is contiguous in memory."""
-        matrix = np.empty((len(self.names), columns.n))
-        filled = self.fill(columns, folded)
-        if len(filled) != len(self.names):
+        matrix = np.asarray(self.fill(columns, folded), np.float64, order="C")
+        if matrix.shape != (len(self.names), columns.n):
             raise ValueError(
-                f"vector: {len(filled)} columns filled for {len(self.names)} names: make `fill` and `names` agree"
+                f"vector: {len(matrix)} columns filled for {len(self.names)} names: make `fill` and `names` agree"
             )
-        for row, values in zip(matrix, filled, strict=True):
-            row[:] = values
         return matrix.T
 
     @cached_property
