@@ -66,6 +66,9 @@ class Decider:
         self._words = words or {}
         self.rules, self.model, self.width = rules, model, len(names)
         self._read = _read(rules.rules, names)
+        self._places = {
+            action: [place for place, rule in enumerate(rules.rules) if rule.action == action] for action in PRECEDENCE
+        }
         self._features = model.features if model is not None else ()
         self._places_of_features = [list(names).index(one.name) for one in self._features]
 
@@ -78,10 +81,15 @@ class Decider:
         columns[SCORE] = np.zeros(len(x)) if score is None else score
         held = hits(self.rules.rules, columns, len(x), scored=score is not None)
         level = self._level(score, len(x))
-        names, reasons = self._why(x, columns, held, level)
+        codes = level
+        names: list[Names] = [()] * len(x)
+        reasons: list[Reasons] = [()] * len(x)
+        if held.any() or level.any():  # in short ranges mostly none: to find that out twelve times over costs more
+            codes = self._codes(held, level)
+            names, reasons = self._why(x, columns, held, level)
         if score is None:
             reasons = [(*found, NO_MODEL_REASON) for found in reasons]
-        return Decided(score, [_ACTIONS[code] for code in self._codes(held, level).tolist()], names, reasons)
+        return Decided(score, [_ACTIONS[code] for code in codes.tolist()], names, reasons)
 
     def _level(self, score: Floats | None, n: int) -> Codes:
         """(n,) what the score alone would do."""
@@ -101,17 +109,14 @@ class Decider:
         return codes
 
     def _any(self, held: Bools, action: Action) -> Bools:
-        return np.asarray(held[self._places(action)].any(axis=0))
-
-    def _places(self, action: Action) -> list[int]:
-        return [place for place, rule in enumerate(self.rules.rules) if rule.action == action]
+        return np.asarray(held[self._places[action]].any(axis=0))
 
     def _why(self, x: Floats, columns: Columns, held: Bools, level: Codes) -> tuple[list[Names], list[Reasons]]:
         """The names of the rules that hold and the reasons, for each row, in order of precedence."""
         names: list[Names] = [()] * len(x)
         reasons: list[Reasons] = [()] * len(x)
         for action in PRECEDENCE:
-            for place in self._places(action):
+            for place in self._places[action]:
                 rule, rows = self.rules.rules[place], np.flatnonzero(held[place])
                 for row, reason in zip(rows.tolist(), rule.reasons(columns, rows), strict=True):
                     names[row] += (rule.name,)

@@ -17,8 +17,9 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,7 +76,7 @@ class Rule:
         return self.name, self.action, self.code, self.text.canonical, self.when.canonical, self.value.canonical
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rules:
     """A compiled rules file. `rules` stand in order of precedence, session rules in the order of the file."""
 
@@ -84,7 +85,7 @@ class Rules:
     review_at: float | None = None  # score from which an order is reviewed; None: never by score
     block_at: float | None = None
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """16 hex digits of what the file means: comments, spaces, brackets and the order of keys do not change it."""
         meaning = [GRAMMAR, self.review_at, self.block_at, [r.meaning for r in (*self.rules, *self.session_rules)]]
@@ -118,16 +119,14 @@ def parse(text: str, names: Collection[str], session_names: Collection[str], sou
     return Rules(tuple(ordered), tuple(sessions), review_at, block_at)
 
 
-def hits(rules: Iterable[Rule], columns: Columns, n: int, *, scored: bool = True) -> Bools:
+def hits(rules: Sequence[Rule], columns: Columns, n: int, *, scored: bool = True) -> Bools:
     """(r, n) whether a rule holds for a row. A rule that asks for the score holds for none where there is no score."""
-    rows = [_holds(rule, columns, n, scored) for rule in rules]
-    return np.stack(rows) if rows else np.zeros((0, n), dtype=np.bool_)
-
-
-def _holds(rule: Rule, columns: Columns, n: int, scored: bool) -> Bools:
-    if not scored and SCORE in rule.when.names:
-        return np.zeros(n, dtype=np.bool_)
-    return rule.when.of(columns, n)
+    held = np.zeros((len(rules), n), dtype=np.bool_)
+    with np.errstate(all="ignore"):  # once for all: the price of a short range
+        for row, rule in zip(held, rules, strict=True):
+            if scored or SCORE not in rule.when.names:
+                row[:] = rule.when.evaluate(columns)
+    return held
 
 
 def _tables(document: Mapping[str, Any], key: str, source: str) -> list[tuple[Mapping[str, Any], str]]:
