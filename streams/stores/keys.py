@@ -4,25 +4,23 @@ A shard's keys all carry the hash tag `{n}`, so they share one slot of a cluster
 all. An entity lives in the shard that its group and name hash to. Group names hold no colon and are not empty, so a
 bag's key never looks like one of the shard's own.
 
-`spread` turns the entities of a batch into one call per shard. The price: .5 us of client CPU for each distinct entity.
+`spread` turns the entities of a batch into one call per shard. The price: .3 us of client CPU for each distinct entity.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
 from schemas.ids import bag_name, shard_of
 from streams.protocol.ports import ShardCall, Tp
 
-Ints = npt.NDArray[np.int64]
 T = TypeVar("T")
 
 BAG = re.compile(rb"\{(\d+)\}([^:]+):(.*)", re.DOTALL)
@@ -94,17 +92,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """One call per shard, all shards, and the way back: `order[i]` is where the i-th entity's bag is in the replies."""
+    """One call per shard, all shards, and the way back: within a shard bags are in the order of their entities."""
 
     calls: list[ShardCall]
-    order: Ints  # (entities of all parts,)
-    ends: list[int]  # of each part in `order`
-    shards: list[int]  # of each entity
+    shards: list[int]  # of each entity of all parts
+    ends: list[int]  # of each part in `shards`
 
-    def gather(self, bags: Sequence[Sequence[T]]) -> list[list[T]]:
+    def gather(self, bags: Sequence[Iterable[T]]) -> list[list[T]]:
         """The bags of each shard, in shard order -> the bags of each part, in the order of its entities."""
-        flat = [bag for of_shard in bags for bag in of_shard]
-        found = [flat[place] for place in self.order.tolist()]
+        of_shard = [iter(found) for found in bags]
+        found = [next(of_shard[shard]) for shard in self.shards]
         return [found[start:end] for start, end in zip([0, *self.ends], self.ends, strict=False)]
 
     def owners(self) -> list[list[int]]:
@@ -114,22 +111,25 @@ class Spread:
 
 def spread(parts: Sequence[Part], shards: int) -> Spread:
     """Puts each entity's entries into its shard's call. The order depends on the arguments alone."""
-    names = [
-        prefix + entity.encode() for part in parts for prefix in [f"{part.group}:".encode()] for entity in part.entities
-    ]
-    payloads = [payload for part in parts for payload in part.payloads]
-    sizes = [part.entry_bytes or len(payload) for part in parts for payload in part.payloads]
-    owners = [xxh3_64_intdigest(name) % shards for name in names]
-    shard = np.array(owners, dtype=np.int64)
-    by_shard = shard.argsort(kind="stable")
-    bounds = np.searchsorted(shard[by_shard], np.arange(shards + 1)).tolist()
-    places = by_shard.tolist()
-    calls = [_call(n, places[bounds[n] : bounds[n + 1]], names, payloads, sizes) for n in range(shards)]
-    order = np.empty(len(places), dtype=np.int64)
-    order[by_shard] = np.arange(len(places))
-    return Spread(calls, order, list(accumulate(len(part.entities) for part in parts)), owners)
+    tags = _tags(shards)
+    keys: list[list[bytes]] = [[] for _ in tags]
+    payloads: list[list[bytes]] = [[] for _ in tags]
+    sizes: list[list[int]] = [[] for _ in tags]
+    owners = []
+    for part in parts:
+        group, size = part.group, part.entry_bytes
+        for entity, payload in zip(part.entities, part.payloads, strict=True):
+            name = f"{group}:{entity}".encode()  # as bag_name
+            shard = xxh3_64_intdigest(name) % shards  # as shard_of
+            owners.append(shard)
+            keys[shard].append(tags[shard] + name)
+            payloads[shard].append(payload)
+            sizes[shard].append(size or len(payload))
+    calls = list(map(ShardCall, range(shards), keys, payloads, sizes))
+    return Spread(calls, owners, list(accumulate([len(part.entities) for part in parts])))
 
 
-def _call(shard: int, places: list[int], names: list[bytes], payloads: list[bytes], sizes: list[int]) -> ShardCall:
-    tag = b"{%d}" % shard
-    return ShardCall(shard, [tag + names[i] for i in places], [payloads[i] for i in places], [sizes[i] for i in places])
+@cache
+def _tags(shards: int) -> list[bytes]:
+    """What the keys of each shard begin with."""
+    return [b"{%d}" % shard for shard in range(shards)]
