@@ -12,6 +12,7 @@ event. A record whose timestamp lies far ahead moves the clock for good: from th
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ from streams.protocol.ports import Exceptions, Facts, IdLog, Ints, Limits, Propo
 ENTRY = np.dtype([("id", "<u8"), ("offset", "<i8"), ("payload", "<u4"), ("clock_s", "<u4")])
 """One fresh id of the id log: 24 bytes. A blob is HEADER and the entries of one range, in offset order."""
 
+PACKED = struct.Struct("<QqII")  # one of them
 VERSION = 1
 HEADER = bytes([VERSION, 0, 0, 0, 0, 0, 0, 0])
 LATEST_S = 2**32 - 1
@@ -30,7 +32,7 @@ LATEST_S = 2**32 - 1
 Entries = npt.NDArray[np.void]
 Ids = npt.NDArray[np.uint64]
 
-FEW = 32  # ids that are looked up one by one: some twenty calls of numpy take longer
+FEW = 32  # records, or ids, that are looked at one by one: some fifty calls of numpy take longer
 _SMALLEST = 4096  # ids of the first generation; later ones grow fourfold up to half of N
 _VERDICTS = tuple(Verdict)
 _Earlier = dict[int, tuple[int, int, int]]  # id -> offset, payload, clock of its newest fresh record
@@ -76,7 +78,7 @@ class _Generation:
         self.used = 0
         slots = 1 << (4 * capacity - 1).bit_length()
         self._slots = np.zeros(slots, np.int32)  # 1 + row; 0 is free
-        self._mask = np.uint64(slots - 1)
+        self._mask = slots - 1
         self._held, self._index = self.ids.data, self._slots.data
 
     @property
@@ -107,15 +109,16 @@ class _Generation:
 
     def add(self, entries: Entries) -> None:
         """Appends entries, at most `room` of them; of equal ids the last one is found from now on."""
-        rows = np.arange(self.used, self.used + len(entries), dtype=np.int32) + 1
-        want = np.ascontiguousarray(entries["id"])
-        self.ids[self.used : self.used + len(entries)] = want
-        self.entries[self.used : self.used + len(entries)] = entries
-        self.used += len(entries)
-        if len(want) <= FEW:
-            for place, one in zip(rows.tolist(), want.tolist(), strict=True):
-                self._index[self._slot_of(one)] = place
+        first, self.used = self.used, self.used + len(entries)
+        self.entries[first : self.used] = entries
+        if len(entries) <= FEW:
+            for place, one in enumerate(entries["id"].tolist(), first):
+                self._held[place] = one
+                self._index[self._slot_of(one)] = 1 + place
             return
+        rows = np.arange(first, self.used, dtype=np.int32) + 1
+        want = np.ascontiguousarray(entries["id"])
+        self.ids[first : self.used] = want
         slot = (want & self._mask).astype(np.int64)
         while len(rows):
             row = self._slots[slot]
@@ -124,16 +127,20 @@ class _Generation:
             lost = self.ids[self._slots[slot] - 1] != want
             rows, want, slot = rows[lost], want[lost], self._after(slot[lost])
 
+    def holds(self, one: int) -> bool:
+        """Whether this id is here."""
+        return self._index[self._slot_of(one)] > 0
+
     def _slot_of(self, one: int) -> int:
         """The slot of this id, or the free one that it would take."""
-        held, index, mask = self._held, self._index, len(self._index) - 1
+        held, index, mask = self._held, self._index, self._mask
         slot = one & mask
         while (row := index[slot]) and held[row - 1] != one:
             slot = (slot + 1) & mask
         return slot
 
     def _after(self, slot: Ints) -> Ints:
-        return (slot + 1) & np.int64(self._mask)
+        return (slot + 1) & self._mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +182,8 @@ class Judge:
 
     def judge(self, facts: Facts, last: int) -> Judged:
         """Verdicts of the records position..last. Changes nothing: `accept` does, once the range is open."""
+        if 0 < len(facts.offset) <= FEW and self._all_fresh(facts):
+            return self._fresh(facts, last)
         seconds = np.minimum(np.maximum(facts.record_ms // 1000, self.clock_s), LATEST_S)
         clock_s = np.maximum.accumulate(seconds)
         verdicts = self._by_time(facts)
@@ -185,6 +194,25 @@ class Judge:
         fresh = self._entries(facts, clock_s, np.flatnonzero(verdicts == Verdict.FRESH) if len(odd) else slice(None))
         upto_s = int(clock_s[-1]) if len(clock_s) else self.clock_s
         return Judged(Proposal(last, exceptions, encode_ids(fresh), upto_s), fresh)
+
+    def _all_fresh(self, facts: Facts) -> bool:
+        """Whether nothing is odd about any of a few records."""
+        ahead_ms, ids = (facts.event_ms - facts.record_ms).tolist(), facts.event_id.tolist()
+        in_time = -self._limits.late_ms <= min(ahead_ms) and max(ahead_ms) <= self._limits.future_ms
+        return in_time and True not in facts.dead.tolist() and not (self._dedup and self._knows_some(ids))
+
+    def _knows_some(self, ids: list[int]) -> bool:
+        return len(set(ids)) < len(ids) or any(known.holds(one) for known in self._generations for one in ids)
+
+    def _fresh(self, facts: Facts, last: int) -> Judged:
+        """What follows from a few records that are all fresh."""
+        packed, clock_s = [HEADER], self.clock_s
+        columns = [column.tolist() for column in (facts.event_id, facts.offset, facts.payload, facts.record_ms)]
+        for event_id, offset, payload, record_ms in zip(*columns, strict=True):
+            clock_s = min(max(record_ms // 1000, clock_s), LATEST_S)
+            packed.append(PACKED.pack(event_id, offset, payload, clock_s))
+        ids = b"".join(packed)
+        return Judged(Proposal(last, {}, ids, clock_s), _decoded(ids))
 
     def skip(self, last: int) -> Judged:
         """A range without any record: only the position moves."""
@@ -198,9 +226,9 @@ class Judge:
             del self._generations[0]
 
     def _is_out(self, generation: _Generation) -> bool:
-        newest = generation.entries[generation.used - 1]
-        behind, older_s = self.position - int(newest["offset"]), self.clock_s - int(newest["clock_s"])
-        return behind > self._limits.dedup_offsets or older_s > self._limits.dedup_s
+        _, offset, _, clock_s = generation.entries.item(generation.used - 1)
+        behind, older_s = self.position - offset, self.clock_s - clock_s
+        return bool(behind > self._limits.dedup_offsets or older_s > self._limits.dedup_s)
 
     def _remember(self, entries: Entries) -> None:
         while len(entries):

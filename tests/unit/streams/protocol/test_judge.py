@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.protocol.judge import HEADER, VERSION, Judge, before_every_offset, decode_ids
+from streams.protocol.judge import FEW, HEADER, VERSION, Judge, before_every_offset, decode_ids
 from streams.protocol.memory import MemoryStore
 from streams.protocol.ports import Begin, Facts, IdLog, Limits, Open, Stop, Tp, Verdict
 from tests.simulation.log import Partition
@@ -107,7 +108,7 @@ def test_any_cut_and_any_reload_gives_the_naive_verdicts(seed: int, offsets: int
     store, judge = MemoryStore(2, lambda: 1, limits), Judge(limits)
     work, place = SimWork(log, 2, rng), 0
     said: dict[int, Verdict] = {}
-    while batch := log.batch(place, 2**62, rng.randint(1, 30)):
+    while batch := log.batch(place, 2**62, rng.randint(1, 2 * FEW)):
         if rng.random() < 0.3:
             judge = Judge(limits)
             judge.load(instant(store.ids(TP)), place)
@@ -119,6 +120,26 @@ def test_any_cut_and_any_reload_gives_the_naive_verdicts(seed: int, offsets: int
         place = batch.last + 1
     naive = {r.offset: v for r, v in zip(log.records, log.verdicts(), strict=True) if v != Verdict.FRESH}
     assert said == naive
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32), st.booleans(), st.sampled_from([0.0, 0.02]))
+def test_a_few_records_are_judged_as_if_they_were_many(seed: int, dedup: bool, odd: float) -> None:
+    rng, limits = np.random.default_rng(seed), Limits(10 * FEW, 600, 0, 0)
+    few, many = Judge(limits, dedup=dedup), Judge(limits, dedup=dedup)
+    for first in range(0, 30 * FEW, FEW):
+        record_ms = 1000 * rng.integers(0, 900, FEW)
+        ahead_ms = rng.integers(-1, 2, FEW) * (rng.random(FEW) < odd)
+        ids = rng.integers(0, 30 if rng.random() < odd else 2**64, FEW, dtype=np.uint64)
+        payload, dead = rng.integers(0, 2, FEW, dtype=np.uint32), rng.random(FEW) < odd
+        asked = Facts(np.arange(first, first + FEW), record_ms, record_ms + ahead_ms, ids, payload, dead)
+        judged = few.judge(asked, first + FEW - 1)
+        with patch("streams.protocol.judge.FEW", 0):
+            same = many.judge(asked, first + FEW - 1)
+            many.accept(same)
+        few.accept(judged)
+        assert judged.proposal == same.proposal
+        assert few.ids == many.ids
 
 
 def test_the_window_is_bounded_by_n_and_counted() -> None:
