@@ -81,11 +81,10 @@ def over_cap(group: Group, bags: Sequence[bytes | None]) -> Ints:
 def compact(group: Group, bags: Sequence[bytes], limit: Numbers) -> list[Compaction | None]:
     """Folds each bag's entries stamped below `limit` (u,) into tiles; None where there are none to fold."""
     plan, words = group.plan, packed(group, bags, limit)
-    summed = plan.windows[: len(group.summed)]
     status, made, sizes, stand_for, folded = kernel().compact_bags(
         (*words, group.exact, mark_of(group)),
         measured(group, words),
-        (plan.fields, summed, plan.counted, np.array(group.ladder)),
+        (plan.fields, plan.summed, plan.counted, plan.ladder),
         group.numbers,
         group.forever,
         CIRCLES,

@@ -153,7 +153,7 @@ class Group:
     @cached_property
     def plan(self) -> Plan:
         """The features as tables of what to compute."""
-        return plan_of(self.features, self.fields, self.summed, self.counted, self.others)
+        return plan_of(self.features, self.fields, self.summed, self.counted, self.others, self.ladder)
 
     @cached_property
     def numbers(self) -> tuple[int, int, int, int, int, int]:

@@ -68,7 +68,9 @@ class Plan:
 
     fields: Ints
     windows: Ints  # those that rows are summed over come first
+    summed: Ints  # those
     counted: Ints  # those that counterparties are counted in
+    ladder: Ints  # widths of tiles, ms
     terms: Ints
     columns: Ints
     constants: Floats2d
@@ -104,9 +106,10 @@ def plan_of(
     summed: Sequence[Window],
     counted: Sequence[Window],
     others: Sequence[str],
+    ladder: Sequence[int],
 ) -> Plan:
     """The tables of a group's features: of the fields of its tiles, the windows that rows are summed over and that its
-    counterparties are counted in.
+    counterparties are counted in, and how wide its tiles are.
     """
     windows = tuple(dict.fromkeys((*summed, *counted)))
     tables = _Tables(fields, windows, others)
@@ -115,7 +118,9 @@ def plan_of(
     return Plan(
         fields=_table([(_base(field, measures), field.kinds, field.less) for field in fields], 3),
         windows=_table(map(_line_of, windows), 3),
+        summed=_table(map(_line_of, summed), 3),
         counted=_table(map(_line_of, counted), 3),
+        ladder=np.array(ladder, np.int64),
         terms=_table(tables.terms, 4),
         columns=_table([(told, *places) for told, places, _ in lines], 5),
         constants=np.array([(*constants, *[0.0] * (4 - len(constants))) for *_, constants in lines]).reshape(-1, 4),

@@ -7,14 +7,14 @@ import numpy as np
 from features.bag import ENTRY_WORDS, ETERNAL, HEADER_WORDS, TICK_BITS
 from features.columns import HASH_BITS
 from features.kernel.compiled import INTS, INTS2D, Ints, Ints2d, compiled
-from features.kernel.rows import ENDLESS, Others, Rows, lift, parts, sharp, stamp
+from features.kernel.rows import ENDLESS, NEVER, Others, Rows, lift, parts, sharp, stamp
 
 TOO_MANY = -2
 MOST = 0xFFFF  # tiles or counterparties of a bag
 
 
 @compiled
-def _first(windows: Ints2d, end: int, exact: int, below_ms: int) -> int:
+def first_start(windows: Ints2d, end: int, exact: int, below_ms: int) -> int:
     """Where the earliest of the windows starts whose tiles are narrower; ENDLESS without one.
 
     `exact`: it may start at any ms, not at the edge of a tile alone.
@@ -29,41 +29,46 @@ def _first(windows: Ints2d, end: int, exact: int, below_ms: int) -> int:
 
 
 @compiled
-def _tiles(rows: Rows, count: int, ladder: Ints, bounds: Ints, gone: int, forever: int, out: Ints, start: int) -> int:
-    """Writes rows as tiles, each as coarse as no window to come can tell. Where the last one ends.
+def tile_of(at: int, ladder: Ints, bounds: Ints, gone: int, forever: int) -> tuple[int, int]:
+    """(level, tile) of a time, as coarse as no window to come can tell; (NEVER, 0): before every window.
 
     `bounds`: of each width of the ladder the earliest start of a window of narrower tiles.
     """
+    if at < gone:
+        return (ETERNAL if forever else NEVER), 0
+    level = 0
+    for width in range(1, len(ladder)):
+        level += (at // ladder[width] + 1) * ladder[width] <= bounds[width]
+    return level, at // ladder[level]
+
+
+@compiled
+def _tiles(rows: Rows, count: int, ladder: Ints, bounds: Ints, gone: int, forever: int, out: Ints, start: int) -> int:
+    """Writes rows as tiles. Where the last one ends."""
     fields = rows.values.shape[1]
-    last_level, last_tile, word, after = -1, -1, start, start
+    last, word, after = (NEVER, 0), start, start
     for nth in range(count):
         row = rows.order[nth]
         at = rows.at[row]
-        level = tile = 0
-        if at < gone:
-            if not forever:
-                continue
-            level = ETERNAL
-        else:
-            for width in range(1, len(ladder)):
-                level += (at // ladder[width] + 1) * ladder[width] <= bounds[width]
-            tile = at // ladder[level]
-        if level == last_level and tile == last_tile:
+        mine = tile_of(at, ladder, bounds, gone, forever)
+        if mine[0] == NEVER:
+            continue
+        if mine == last:
             for field in range(fields):
                 here = word + 1 + field
                 value = rows.values[row, field]
                 out[here] = out[here] + value if field < rows.split else max(out[here], value)
         else:
             word, after = after, after + 1 + fields
-            out[word] = at << 8 | level
+            out[word] = at << 8 | mine[0]
             for field in range(fields):
                 out[word + 1 + field] = rows.values[row, field]
-            last_level, last_tile = level, tile
+            last = mine
     return after
 
 
 @compiled
-def _skyband(
+def latest_named(
     others: Others, slot: int, keep: int, since: int, finest_ms: int, latest: Ints, out: Ints, start: int
 ) -> int:
     """Writes those of a slot's counterparties that may still be asked for. Where the last one ends.
@@ -144,7 +149,7 @@ def _compact_bags(
         if count < 0:
             return bag, out, made, stand_for, folded
         end = max(newest - grace_ms, 0)
-        gone = _first(summed, end, keep, ENDLESS)
+        gone = first_start(summed, end, keep, ENDLESS)
         if keep:
             floor = sharp(rows, count, event, keep, floor) - 1
             count, _, _, stay = lift(
@@ -152,13 +157,13 @@ def _compact_bags(
                 max(floor, gone - 1), left,
             )  # fmt: skip
         for width in range(len(ladder)):
-            bounds[width] = _first(summed, end, 0, ladder[width])
+            bounds[width] = first_start(summed, end, 0, ladder[width])
         first = word
         after = _tiles(rows, count, ladder, bounds, gone, forever, out, first + HEADER_WORDS)
         tiles_made = (after - first - HEADER_WORDS) // tile_words
-        word, since = after, _first(counted, end, 0, ENDLESS)
+        word, since = after, first_start(counted, end, 0, ENDLESS)
         for slot in range(slots):
-            word = _skyband(others, slot, exact + 1, since, finest_ms, latest, out, word)
+            word = latest_named(others, slot, exact + 1, since, finest_ms, latest, out, word)
         if max(tiles_made, word - after) > MOST:
             return TOO_MANY, out, made, stand_for, folded
         out[first] = mark >> 5 | (mark & 31) << 8 | tiles_made << 16 | (word - after) << 32
