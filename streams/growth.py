@@ -2,9 +2,10 @@
 
 A bag can be folded only below the stamps that may still be asked for again, which is at most one range of each
 partition. So three things bound it: fold up to the first stamp that may be a partition's last range (`fold_below`),
-fold before it matters (`due`), and take shorter ranges while a bag is large (`Appetite`): what cannot be folded yet is
-the last range of every partition, so half the range is half of it. Where the busiest merchant has a twentieth of all
-orders its bag would otherwise reach 40 KB while a backlog is drained; so it stays below 14.
+fold before it matters (`due`), and take shorter ranges while what is raw in a bag takes up much of the room that its
+tiles leave below 16 KB (`Appetite`): what cannot be folded yet is the last range of every partition, so half the range
+is half of it. Where the busiest merchant has a twentieth of all orders its bag would otherwise reach 40 KB while a
+backlog is drained.
 
 What the last range of this worker's own partitions was is known (`Stamps`). Of other workers it is guessed that they
 have moved on since our own range before the last; a wrong guess is a swap refused, no more.
@@ -16,13 +17,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import NamedTuple
 
 from features.bag import stamps_of
 from features.group import Group
 from streams.protocol.ports import Tp
 
-LARGE_BYTES = 10_000  # a bag that would pass this at the present size of ranges makes them shorter; the limit is 16 KB
+MOST_BYTES = 16_000  # of a bag
+SHORTER, LONGER, MUCH_LONGER = 0.6, 0.4, 0.2  # of that less its tiles: above and below this share ranges change
 NOTABLE_BYTES = 3_000  # bags that are raw by so much are looked at after every range
 ENTRY_BYTES = 40
 FIRST_RANGE = 250
@@ -31,6 +34,8 @@ LEAST_RANGE = 25
 EVERY = 500  # records between compactions while little in any bag is raw: a call costs 250-300 us whatever it does
 QUIET_US = 3_000_000  # a partition without a range for so long has closed its last one
 REMEMBERED = 16  # ranges of each partition
+TOGETHER_US = 10_000  # ranges taken within so long were read in one go: of a bag in several, one swap will be accepted
+MOST_ASKED = 10_000  # bags
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,16 @@ class Stamps:
 
     def __init__(self) -> None:
         self._taken: dict[Tp, deque[Sequence[int]]] = {}
+        self._asked: dict[tuple[str, str], int] = {}
+
+    def asks(self, group: str, entity: str, number: int) -> bool:
+        """Whether a range of this number is to ask for a swap of a bag: not if another has, of what both have read."""
+        if abs(number - self._asked.get((group, entity), -TOGETHER_US)) < TOGETHER_US:
+            return False
+        if len(self._asked) >= MOST_ASKED:
+            self._asked.clear()
+        self._asked[group, entity] = number
+        return True
 
     def took(self, tp: Tp, numbers: Sequence[int]) -> None:
         """A range of the partition has these numbers, one per shard."""
@@ -66,26 +81,34 @@ class Stamps:
 
 
 class Size(NamedTuple):
-    """Of the largest bag, and of what in any bag cannot be folded yet or has not been: that grows with the ranges."""
+    """Of the bags of a range: the bytes of the largest raw part of one, what is not folded or cannot be yet, and the
+    largest share that one takes of the room which the rest of its bag leaves it.
+    """
 
-    bag_bytes: int
     raw_bytes: int
+    full: float
 
 
-NOTHING = Size(0, 0)
+NOTHING = Size(0, 0.0)
+
+
+def size_of(bag_bytes: int, raw_bytes: int) -> Size:
+    """Of one bag."""
+    return Size(raw_bytes, raw_bytes / max(MOST_BYTES - bag_bytes + raw_bytes, 1))
 
 
 def largest_of(group: Group, bags: Sequence[bytes | None]) -> Size:
-    """The sizes of the largest, and of the largest part that is raw."""
+    """What is raw in the bags; small ones count as if nothing in them were folded."""
     sizes = [len(bag) for bag in bags if bag is not None]
     large = [bag for bag in bags if bag is not None and len(bag) > NOTABLE_BYTES]
-    raw = max((ENTRY_BYTES * len(stamps_of(group, bag)) for bag in large), default=0)
-    return Size(max(sizes, default=0), max(raw, max((size for size in sizes if size <= NOTABLE_BYTES), default=0)))
+    found = [size_of(len(bag), ENTRY_BYTES * len(stamps_of(group, bag))) for bag in large]
+    small = max((size for size in sizes if size <= NOTABLE_BYTES), default=0)
+    return reduce(larger, found, size_of(small, small))
 
 
 def larger(one: Size, other: Size) -> Size:
     """The larger of each."""
-    return Size(max(one.bag_bytes, other.bag_bytes), max(one.raw_bytes, other.raw_bytes))
+    return Size(max(one.raw_bytes, other.raw_bytes), max(one.full, other.full))
 
 
 class Appetite:
@@ -96,29 +119,28 @@ class Appetite:
     def __init__(self, most: int) -> None:
         self._most = most
         self._ranges = 0  # since the size was set; the first round of all partitions still shows the size before
-        self._largest = NOTHING
+        self._full = 0.0
         self.records = min(FIRST_RANGE, most)
 
     def fed(self, size: Size, partitions: int) -> None:
-        """A range was taken, and its largest bag was of this size."""
+        """A range was taken, and its bags were of this size."""
         self._ranges += 1
         if self._ranges > partitions:
-            self._largest = max(self._largest, size)
-        if self._largest.bag_bytes > LARGE_BYTES:
+            self._full = max(self._full, size.full)
+        if self._full > SHORTER:
             self._set(self.records // 2)
         elif self._ranges > ROUNDS * partitions:
             self._set(int(self.records * self._factor()))
 
     def _factor(self) -> float:
-        """By how much ranges may grow: what is raw in the largest bag grows with them, and may double unseen."""
-        bag_bytes, raw_bytes = self._largest
-        if bag_bytes + 3 * raw_bytes < LARGE_BYTES:
+        """By how much ranges may grow: what is raw grows with them, and may double unseen."""
+        if self._full < MUCH_LONGER:
             return 2.0
-        return 1.25 if bag_bytes + raw_bytes < LARGE_BYTES else 1.0
+        return 1.25 if self._full < LONGER else 1.0
 
     def _set(self, records: int) -> None:
         self.records = max(min(LEAST_RANGE, self._most), min(self._most, records))
-        self._ranges, self._largest = 0, NOTHING
+        self._ranges, self._full = 0, 0.0
 
 
 class Growth:
@@ -131,7 +153,7 @@ class Growth:
         self._now: Sequence[int] = ()
 
     def taken(self, numbers: Sequence[int], largest: Size, records: int) -> None:
-        """A range of so many records was taken under these numbers, and its largest bag was of this size."""
+        """A range of so many records was taken under these numbers, and its bags were of this size."""
         self._before, self._now = self._now, numbers
         self._stamps.took(self._tp, numbers)
         self._records += records
@@ -143,6 +165,10 @@ class Growth:
         if due:
             self._records = 0
         return due
+
+    def asks(self, group: str, entity: str, shard: int) -> bool:
+        """Whether to ask for a swap of a bag that is over its cap."""
+        return self._stamps.asks(group, entity, self._now[shard])
 
     def known(self, shard: int) -> Known:
         """What this worker knows of a shard's stamps."""

@@ -59,9 +59,11 @@ def _full(
     """A group's bags over their cap; `owners`: the shard of each bag."""
     found = []
     for place in over_cap(touched.group, blobs).tolist():
-        shard, blob = owners[place], blobs[place] or b""
+        shard, entity, blob = owners[place], touched.entities[place], blobs[place] or b""
+        if not growth.asks(touched.group.name, entity, shard):
+            continue
         below = growth.fold_below(stamps_of(touched.group, blob).tolist(), shard, known(shard))
-        found.append(_Full(touched.group, touched.entities[place], blob, below))
+        found.append(_Full(touched.group, entity, blob, below))
     return found
 
 

@@ -9,21 +9,25 @@ from features.shop import MERCHANT
 from streams.growth import (
     EVERY,
     FIRST_RANGE,
-    LARGE_BYTES,
     LEAST_RANGE,
+    MOST_BYTES,
     NOTABLE_BYTES,
     QUIET_US,
     ROUNDS,
+    SHORTER,
+    TOGETHER_US,
     Appetite,
     Growth,
     Size,
     Stamps,
     largest_of,
+    size_of,
 )
 from streams.protocol.ports import Tp
 
 OURS, OTHER = Tp("orders", 0, "t"), Tp("orders", 1, "t")
 NOW = 1_800_000_000_000_000
+LITTLE, MUCH = size_of(500, 500), Size(8_000, SHORTER + 0.01)
 
 
 def bag(*stamps: int) -> bytes:
@@ -35,7 +39,7 @@ def grown(stamps: Stamps, *numbers: int) -> Growth:
     """A partition of one shard whose ranges had these numbers."""
     growth = Growth(OURS, Appetite(2_000), stamps)
     for number in numbers:
-        growth.taken([number], Size(0, 0), 1)
+        growth.taken([number], Size(0, 0.0), 1)
     return growth
 
 
@@ -76,28 +80,44 @@ def test_what_is_seconds_old_is_folded_whoever_it_is_from() -> None:
 
 
 def test_nothing_is_folded_before_the_second_range() -> None:
-    assert not grown(Stamps(), NOW).due(Size(LARGE_BYTES, LARGE_BYTES))
+    assert not grown(Stamps(), NOW).due(Size(MOST_BYTES, 1.0))
 
 
 def test_small_bags_are_looked_at_now_and_then_and_large_ones_always() -> None:
     growth = grown(Stamps(), NOW, NOW + 1)
     due = []
     for _ in range(8):
-        growth.taken([NOW], Size(0, 0), EVERY // 4)
-        due.append(growth.due(Size(0, 0)))
+        growth.taken([NOW], Size(0, 0.0), EVERY // 4)
+        due.append(growth.due(Size(0, 0.0)))
     assert sum(due) == 2
-    assert growth.due(Size(NOTABLE_BYTES + 1, NOTABLE_BYTES + 1))
+    assert growth.due(Size(NOTABLE_BYTES + 1, 0.0))
 
 
 def test_a_large_bag_with_little_that_is_raw_is_small_in_this_respect() -> None:
     growth = grown(Stamps(), NOW, NOW + 1)
-    assert not growth.due(Size(LARGE_BYTES, 400))
+    assert not growth.due(size_of(MOST_BYTES, 400))
 
 
-def test_the_largest_bag_of_a_range_is_the_largest_and_says_how_much_of_it_is_raw() -> None:
+def test_of_a_bag_that_two_ranges_have_read_in_one_go_one_asks_for_a_swap() -> None:
+    stamps = Stamps()
+    first, second = grown(stamps, NOW, NOW + 1), grown(stamps, NOW, NOW + 2)
+    assert first.asks("merchant", "m1", 0)
+    assert not second.asks("merchant", "m1", 0)
+    assert second.asks("merchant", "m2", 0)
+    second.taken([NOW + 1 + TOGETHER_US], Size(0, 0.0), 1)
+    assert second.asks("merchant", "m1", 0)
+
+
+def test_what_is_raw_is_measured_by_the_room_that_tiles_leave_it() -> None:
+    assert size_of(4_000, 4_000) == Size(4_000, 0.25)
+    assert size_of(12_000, 4_000) == Size(4_000, 0.5)
+    assert size_of(MOST_BYTES + 4_000, 4_000).full >= 1.0
+
+
+def test_of_the_bags_of_a_range_the_fullest_counts() -> None:
     hundred = bag(*range(NOW, NOW + 100))
-    assert largest_of(MERCHANT, [None, bag(NOW), hundred]) == Size(len(hundred), len(hundred))
-    assert largest_of(MERCHANT, [None]) == Size(0, 0)
+    assert largest_of(MERCHANT, [None, bag(NOW), hundred]) == size_of(len(hundred), len(hundred))
+    assert largest_of(MERCHANT, [None]) == Size(0, 0.0)
 
 
 def feed(appetite: Appetite, size: Size, ranges: int, partitions: int = 4) -> None:
@@ -108,34 +128,34 @@ def feed(appetite: Appetite, size: Size, ranges: int, partitions: int = 4) -> No
 def test_while_bags_are_small_ranges_grow_to_what_is_wanted() -> None:
     appetite = Appetite(2_000)
     assert appetite.records == FIRST_RANGE
-    feed(appetite, Size(500, 500), 100)
+    feed(appetite, LITTLE, 100)
     assert appetite.records == 2_000
 
 
-def test_a_bag_that_comes_near_the_limit_halves_the_ranges_at_once() -> None:
+def test_a_bag_whose_room_fills_up_halves_the_ranges_at_once() -> None:
     appetite = Appetite(2_000)
-    feed(appetite, Size(500, 500), 100)
-    feed(appetite, Size(LARGE_BYTES + 1, 8_000), 5)
+    feed(appetite, LITTLE, 100)
+    feed(appetite, MUCH, 5)
     assert appetite.records == 1_000
 
 
 def test_one_bad_range_is_not_answered_twice() -> None:
     appetite = Appetite(2_000)
-    feed(appetite, Size(500, 500), 100)
+    feed(appetite, LITTLE, 100)
     while appetite.records == 2_000:
-        feed(appetite, Size(LARGE_BYTES + 1, 8_000), 1)
-    feed(appetite, Size(LARGE_BYTES + 1, 8_000), 4)  # the other partitions still show ranges of the size before
+        feed(appetite, MUCH, 1)
+    feed(appetite, MUCH, 4)  # the other partitions still show ranges of the size before
     assert appetite.records == 1_000
 
 
-@given(shares=st.floats(0.001, 0.6), base=st.integers(0, 5_000), most=st.integers(1, 5_000))
+@given(shares=st.floats(0.001, 0.6), base=st.integers(0, 10_000), most=st.integers(1, 5_000))
 def test_whatever_the_busiest_entitys_share_its_bag_settles_below_the_limit(
     shares: float, base: int, most: int
 ) -> None:
     appetite, partitions, largest = Appetite(most), 4, 0
     for turn in range(600):
         raw = int(partitions * appetite.records * shares) * 40
-        appetite.fed(Size(base + raw, raw), partitions)
+        appetite.fed(size_of(base + raw, raw), partitions)
         largest = max(largest, base + raw) if turn > 100 else 0
     floor = int(partitions * min(LEAST_RANGE, most) * shares) * 40 + base
     assert largest < max(16 * 1024, floor + 1)
@@ -146,6 +166,6 @@ def test_ranges_are_changed_no_oftener_than_it_can_show() -> None:
     appetite, changes = Appetite(2_000), 0
     for _ in range(12 * ROUNDS):
         before = appetite.records
-        appetite.fed(Size(500, 500), 4)
+        appetite.fed(LITTLE, 4)
         changes += appetite.records != before
     assert changes <= 3
