@@ -22,14 +22,8 @@ from features.segments import VALUE_MASK, keyed
 
 Ints = npt.NDArray[np.int64]
 
-NONE = -1
 LEAST_SPREAD = 8  # places of the log scale, a quarter of a doubling: who always pays the same is not alarmed by cents
 NORMAL = 1.4826  # a normal distribution's deviation in median distances
-
-
-def floor_of(ordered: Ints, keep: int) -> int:
-    """The floor of events with these times, ascending: NONE where all are kept."""
-    return int(ordered[-keep - 1]) if len(ordered) > keep else NONE
 
 
 def floors(keep: int, owner: Ints, at: Ints, owners: int, least: Ints) -> Ints:

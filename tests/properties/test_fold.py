@@ -235,7 +235,7 @@ def test_where_a_range_is_cut_does_not_matter(shape: Shape, events: list[Happeni
     assert canonical(group, whole.shelf.bags["x"]) == canonical(group, split.shelf.bags["x"])
 
 
-@pytest.mark.parametrize("events", [33, 65, 200])
+@pytest.mark.parametrize("events", [5, 33, 200])
 @pytest.mark.parametrize("sort", list(SORTS))
 @pytest.mark.parametrize("keep", [0, 5, 70])
 def test_a_hot_entity_is_folded_before_it_is_sent_and_nothing_changes(events: int, sort: str, keep: int) -> None:
@@ -260,16 +260,28 @@ def test_a_hot_entity_is_folded_before_it_is_sent_and_nothing_changes(events: in
     assert events < 100 or keep > 5 or len(folded.bags["x"]) < len(entries.bags["x"]) // 2
 
 
-def test_a_tile_of_a_single_field_can_be_sent_as_well() -> None:
-    """The second entry of such a tile tells its newest time and nothing else."""
+def test_a_tile_of_a_single_field_travels_as_one_entry_beside_the_newest_event() -> None:
     group = Group("g", 3, "who", (Feature(Count(), MIDDLE),), grace_ms=0)
-    at = 100_000 + np.arange(80) * 100
-    hot = own_of([Happening(int(t)) for t in at], [0] * 80)
+    hot = own_of([Happening(100_000 + i) for i in range(80)], [0] * 80)
     shelf = Shelf()
     shelf.apply({"x": payloads(group, hot, 1)[0]})
-    assert len(shelf.bags["x"]) < 80 * 40 / 2
-    [row] = fold(group, [shelf.bags["x"]], np.array([2**62], np.uint64), own_of([Happening(108_000)], [0]))
+    assert len(shelf.bags["x"]) == 2 * 40
+    [row] = fold(group, [shelf.bags["x"]], np.array([2**62], np.uint64), own_of([Happening(100_090)], [0]))
     assert row.tolist() == [81.0]
+
+
+def test_a_hot_entity_names_counterparties_of_three_kinds() -> None:
+    features = tuple(Feature(Distinct(other), window) for other in "abc" for window in (SHORT, MIDDLE))
+    group = Group("g", 3, "who", (Feature(Count(), MIDDLE), *features), grace_ms=0, exact=8)
+    hot = [Happening(100_000 + 300 * i, 100, 1, (1 + i % 2, 11 + i % 3, 101 + i % 4)) for i in range(40)]
+    folded, entries = Shelf(), Shelf()
+    folded.apply({"x": payloads(group, own_of(hot, [0] * 40), 1)[0]})
+    for event in hot:
+        entries.apply({"x": payloads(group, own_of([event], [0]), 1)[0]})
+    assert len(folded.bags["x"]) < len(entries.bags["x"]) / 2
+    assert canonical(group, folded.bags["x"]) == canonical(group, entries.bags["x"])
+    [row] = fold(group, [folded.bags["x"]], np.array([2**62], np.uint64), own_of(hot[-1:], [0]))
+    assert row.tolist()[2::2] == [2.0, 3.0, 4.0]
 
 
 PAID, KNOWN, UNKNOWN = 1, 2, 4
