@@ -2,10 +2,10 @@
 
 A bag can be folded only below the stamps that may still be asked for again, which is at most one range of each
 partition. So three things bound it: fold up to the first stamp that may be a partition's last range (`fold_below`),
-fold before it matters (`due`), and take shorter ranges while what is raw in a bag takes up much of the room that its
-tiles leave below 16 KB (`Appetite`): what cannot be folded yet is the last range of every partition, so half the range
-is half of it. Where the busiest merchant has a twentieth of all orders its bag would otherwise reach 40 KB while a
-backlog is drained.
+fold before it matters (`due`, `urgent`), and take shorter ranges while what is raw in a bag takes up much of the room
+that its tiles leave below 16 KB (`Appetite`): what cannot be folded yet is the last range of every partition, so half
+the range is half of it. Where the busiest merchant has a twentieth of all orders its bag would otherwise reach 40 KB
+while a backlog is drained.
 
 What the last range of this worker's own partitions was is known (`Stamps`). Of other workers it is guessed that they
 have moved on since our own range before the last; a wrong guess is a swap refused, no more.
@@ -159,12 +159,16 @@ class Growth:
         self._records += records
         self._appetite.fed(largest, self._stamps.partitions(self._tp.topic))
 
-    def due(self, largest: Size) -> bool:
-        """Whether to look for bags to fold now."""
-        due = bool(self._before) and (largest.raw_bytes > NOTABLE_BYTES or self._records >= EVERY)
+    def due(self) -> bool:
+        """Whether to look for bags to fold in every group."""
+        due = bool(self._before) and self._records >= EVERY
         if due:
             self._records = 0
         return due
+
+    def urgent(self, size: Size) -> bool:
+        """Whether to look for bags to fold among bags of this size."""
+        return bool(self._before) and size.raw_bytes > NOTABLE_BYTES
 
     def asks(self, group: str, entity: str, shard: int) -> bool:
         """Whether to ask for a swap of a bag that is over its cap."""
