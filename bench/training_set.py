@@ -45,9 +45,10 @@ from features.events import order_columns
 from features.feature import Count, Max, Mean, Sum, each
 from features.group import Group
 from features.replay import Range, Replay, replay
+from features.text import json_rows
 from features.vector import Vector
 from features.window import WINDOW_1H, WINDOW_7D, WINDOW_24H, WINDOW_30D
-from schemas.decisions import DecisionLog, Model, Thresholds, encode_each, vectors
+from schemas.decisions import DecisionLog, Model, Thresholds, encode_each
 from schemas.decode import decode_batch
 from schemas.ids import decision_id
 from schemas.money import Rates
@@ -159,7 +160,7 @@ def _decisions(defined: Definitions, ranges: list[Range]) -> Iterator[Kept]:
                 vector, {}, 0.1, "allow", (), Thresholds(None, None), Model("m", "1"), "c", defined.vector.hash, False,
             )
             for n, (event, at, vector) in enumerate(
-                zip(one.range.events, one.range.at_ms.tolist(), vectors(one.rows), strict=True)
+                zip(one.range.events, one.range.at_ms.tolist(), json_rows(one.rows), strict=True)
             )
         ]  # fmt: skip
         for log, value in zip(logs, encode_each(logs), strict=True):

@@ -8,12 +8,9 @@ end. The price: a field cannot be moved, not even for looks.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
-import orjson
 from msgspec import Meta, Struct
 
 from schemas.ids import decision_id
@@ -149,15 +146,6 @@ def encode(record: Struct) -> bytes:
 def encode_each(records: Sequence[Struct]) -> list[bytes]:
     """The canonical bytes of each record. A call for each: to find the ends in the text of all costs as much again."""
     return list(map(_ENCODER.encode, records))
-
-
-def vectors(rows: npt.NDArray[np.float64]) -> list[Any]:
-    """(n, d) finite -> each row as JSON, to stand for `DecisionLog.vector` in records that are to be encoded.
-
-    The numbers go from the array to text without a Python float each: a third of the price. Exponents get their sign
-    (1e+16), otherwise these are the bytes of `encode`.
-    """
-    return [msgspec.Raw(orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY)) for row in np.ascontiguousarray(rows)]
 
 
 def anomaly_id(subject: str, kind: str) -> str:

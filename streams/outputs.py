@@ -19,6 +19,7 @@ import numpy.typing as npt
 from features.columns import Columns, Ints
 from features.definitions import Outputs, Scored
 from features.join import Made
+from features.text import json_rows
 from models.decide import Decided, Unusual, unusual_sessions
 from schemas.deadletters import headers_of
 from schemas.decisions import (
@@ -29,7 +30,6 @@ from schemas.decisions import (
     Thresholds,
     anomaly_id,
     encode_each,
-    vectors,
 )
 from schemas.decode import Decoded, Fault
 from schemas.decode import Reason as DeadReason
@@ -173,7 +173,7 @@ class Writer:
                 recovered=one.recovered,
             )
             for one, vector, at, at_ms, amount in zip(
-                made, vectors(rows), offset.tolist(), columns.at_ms.tolist(), columns.amount.tolist(), strict=True
+                made, json_rows(rows), offset.tolist(), columns.at_ms.tolist(), columns.amount.tolist(), strict=True
             )
         ]
 

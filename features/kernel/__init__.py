@@ -9,5 +9,6 @@ from features.kernel.entries import pack_events
 from features.kernel.folded import TOO_MANY, compact_bags
 from features.kernel.folding import fold_bags
 from features.kernel.rows import entries_of
+from features.kernel.text import long_numbers, write_rows
 
-__all__ = ["TOO_MANY", "compact_bags", "entries_of", "fold_bags", "pack_events"]
+__all__ = ["TOO_MANY", "compact_bags", "entries_of", "fold_bags", "long_numbers", "pack_events", "write_rows"]

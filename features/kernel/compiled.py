@@ -22,6 +22,7 @@ Ints = npt.NDArray[np.int64]
 Ints2d = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Floats2d = npt.NDArray[np.float64]
+Bytes = npt.NDArray[np.uint8]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # Of arrays that are read, in a signature.

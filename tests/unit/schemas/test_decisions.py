@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 
 import msgspec
-import numpy as np
 import pytest
-from msgspec.structs import replace
 
 from schemas.decisions import (
     APPLIED_VERSION,
@@ -23,7 +21,6 @@ from schemas.decisions import (
     decode_applied,
     encode,
     encode_each,
-    vectors,
 )
 from schemas.ids import decision_id
 
@@ -137,16 +134,3 @@ def test_nonsense_is_no_row() -> None:
 def test_an_event_may_break_two_rules() -> None:
     assert anomaly_id("s1", "bot") != anomaly_id("s1", "cart_stuffing") != anomaly_id("s2", "cart_stuffing")
     assert len(anomaly_id("s1", "bot")) == 32
-
-
-def test_a_vector_written_from_an_array_is_what_its_numbers_are_written_as() -> None:
-    rng = np.random.default_rng(3)
-    rows = np.concatenate(
-        (rng.normal(size=(50, 4)) * 10.0 ** rng.integers(-9, 15, (50, 4)), np.rint(rng.normal(size=(50, 4)) * 99))
-    )
-    for matrix in (rows, np.asfortranarray(rows), rows[:1], rows[:, :1], rows[:, :0]):
-        logs = [replace(LOG, vector=vector) for vector in vectors(matrix)]
-        assert encode_each(logs) == [encode(replace(LOG, vector=row)) for row in matrix.tolist()]
-    assert vectors(rows[:0]) == []
-    huge = msgspec.json.decode(encode(replace(LOG, vector=vectors(np.array([[1e300, -1e-300]]))[0])), type=DecisionLog)
-    assert huge.vector == [1e300, -1e-300]
