@@ -7,16 +7,18 @@ The price: an event that lacks a field still takes its place in every array.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_digest
 
 from features import logscale
+from features.feature import ANY_KIND
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -24,6 +26,14 @@ Floats2d = npt.NDArray[np.float64]
 
 HASH_BITS = 30
 HASH_MASK = (1 << HASH_BITS) - 1
+
+
+class Owned(NamedTuple):
+    """The events of a range by their entities."""
+
+    entities: list[str]  # distinct, in order of first appearance
+    table: Ints  # (5, m) owner (a place in `entities`, -1: none), time, amount, flags and place on the log scale
+    event: Ints | None  # (m,) where an event may have several entities: which one it is
 
 
 @dataclass(frozen=True)
@@ -42,30 +52,60 @@ class Columns:
     ids: Mapping[str, Sequence[Any]]
     numbers: Mapping[str, Floats]
     events: Sequence[Any]  # as decoded, for an output adapter
-    _hashes: dict[str, Ints] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _hashes: dict[tuple[str, int], Ints] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _owned: dict[str, Owned] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def place(self) -> Ints:
         """(n,) places of the amounts on the log scale."""
         return logscale.place(self.amount)
 
-    def hashes(self, column: str) -> Ints:
-        """(n,) 30 bits of xxh3 of the ids of a column, never 0; 0 where there is none.
+    @cached_property
+    def told(self) -> Ints:
+        """(5, n) zeros, times, amounts, flags and places: the table of `owned`, as long as nobody owns an event."""
+        return np.array((np.zeros(self.n, np.int64), self.at_ms, self.amount, self.flags, self.place), np.int64)
+
+    def hashes(self, column: str, kinds: int = ANY_KIND) -> Ints:
+        """(n,) 30 bits of xxh3 of the ids of a column, never 0; 0 where there is none, or the event is of no such kind.
 
         xxh3 is uniform in all its bits, so no further mixing is needed before the smallest hashes are compared.
         """
-        known = self._hashes.get(column)
+        known = self._hashes.get((column, kinds))
         if known is None:
-            known = self._hashes[column] = hash_ids(self.ids[column])
+            hashed = (
+                hash_ids(self.ids[column]) if kinds == ANY_KIND else self.hashes(column) * ((self.flags & kinds) != 0)
+            )
+            known = self._hashes[column, kinds] = hashed
         return known
+
+    def owned(self, column: str, *, many: bool) -> Owned:
+        """The events by the entities of a column; `many`: it holds a tuple of them for each event."""
+        known = self._owned.get(column)
+        if known is None:
+            known = self._owned[column] = _several(self, column) if many else _owned(self.told.copy(), self.ids[column])
+        return known
+
+
+def _several(columns: Columns, column: str) -> Owned:
+    """Each event once for each of its entities."""
+    several = [dict.fromkeys(ids) for ids in columns.ids[column]]
+    event = np.arange(columns.n).repeat(np.fromiter(map(len, several), np.int64, columns.n))
+    return _owned(columns.told.take(event, axis=1), chain.from_iterable(several), event)
+
+
+def _owned(table: Ints, ids: Iterable[str | None], event: Ints | None = None) -> Owned:
+    """Writes the owners into the table."""
+    index: dict[str | None, int] = {None: -1}
+    table[0] = [index.setdefault(entity, len(index) - 1) for entity in ids]
+    del index[None]
+    return Owned(cast(list[str], list(index)), table, event)
 
 
 def hash_ids(ids: Sequence[str | None]) -> Ints:
     """(n,) ids -> (n,) hashes of 30 bits, 1 or more; 0 for None."""
     digests = [_NOBODY if text is None else xxh3_64_digest(text.encode()) for text in ids]
-    hashed = np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
-    low: Ints = np.maximum(hashed & np.uint64(HASH_MASK), np.uint64(1)).astype(np.int64)
-    low[hashed == 0] = 0
+    hashed = np.frombuffer(b"".join(digests), ">u8").astype(np.int64)
+    low: Ints = np.maximum(hashed & HASH_MASK, hashed != 0)
     return low
 
 

@@ -12,12 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from features.columns import Columns, Floats2d, Ints
-from features.feature import ANY_KIND
 from features.group import Group
 from features.segments import heads
 
@@ -25,32 +23,48 @@ ENTRY_BYTES = 32  # without the stamp
 VERSION = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Own:
-    """The events of a range as one group sees them, (m,) each, in offset order.
+    """The `m` events of a range as one group sees them, in offset order, in arrays as the kernel takes them.
 
     `owner` is the place of the event's entity among the range's entities, or -1 where the event has none. Where an
     event may have several entities it is here once for each of them, `event` (m,) says which of the `n` it is.
+    Groups of one range share arrays: nobody writes into them.
     """
 
-    owner: Ints
-    at: Ints
-    amount: Ints
-    flags: Ints
-    place: Ints
+    table: Ints  # (5, m) owner, time, amount, flags and place
     others: Ints  # (len(group.others), m) hashes, 0 = none
     event: Ints | None = None
     n: int = 0  # of events, where `event` is given
 
-    @cached_property
-    def table(self) -> Ints:
-        """(5, m) owner, time, amount, flags and place, as the kernel takes them."""
-        return np.array((self.owner, self.at, self.amount, self.flags, self.place), np.int64)
+    @classmethod
+    def of(cls, owner: Ints, at: Ints, amount: Ints, flags: Ints, place: Ints, others: Ints) -> Own:
+        """From a row each."""
+        return cls(np.array((owner, at, amount, flags, place), np.int64), np.ascontiguousarray(others))
 
-    @cached_property
-    def names(self) -> Ints:
-        """(len(group.others), m) the hashes, as the kernel takes them."""
-        return np.ascontiguousarray(self.others)
+    @property
+    def owner(self) -> Ints:
+        return self._row(0)
+
+    @property
+    def at(self) -> Ints:
+        return self._row(1)
+
+    @property
+    def amount(self) -> Ints:
+        return self._row(2)
+
+    @property
+    def flags(self) -> Ints:
+        return self._row(3)
+
+    @property
+    def place(self) -> Ints:
+        return self._row(4)
+
+    def _row(self, nth: int) -> Ints:
+        row: Ints = self.table[nth]
+        return row
 
     def since(self, place: int) -> int:
         """The first of these that belongs to the range's event at `place` or a later one."""
@@ -69,39 +83,12 @@ class Own:
 
 def own_of(group: Group, columns: Columns) -> tuple[list[str], Own]:
     """The distinct entities of a range in order of first appearance, and its events as the group sees them."""
-    ids = columns.ids[group.entity]
-    others = np.array(
-        [_others(columns, other, kinds) for other, kinds in zip(group.others, group.other_kinds, strict=True)]
-    )
-    own = Own(
-        np.zeros(columns.n, np.int64),
-        columns.at_ms,
-        columns.amount,
-        columns.flags,
-        columns.place,
-        others.astype(np.int64).reshape(len(group.others), columns.n),
-    )
-    if group.many:
-        several = [tuple(dict.fromkeys(of_event)) for of_event in ids]
-        ids = [entity for of_event in several for entity in of_event]
-        own = _repeated(own, np.repeat(np.arange(columns.n), [len(of_event) for of_event in several]))
-    entities = [entity for entity in dict.fromkeys(ids) if entity is not None]
-    index: dict[str | None, int] = dict(zip(entities, range(len(entities)), strict=True))
-    index[None] = -1
-    own.owner[:] = np.fromiter(map(index.__getitem__, ids), np.int64, len(ids))
-    return entities, own
-
-
-def _others(columns: Columns, other: str, kinds: int) -> Ints:
-    hashes = columns.hashes(other)
-    return hashes if kinds == ANY_KIND else hashes * ((columns.flags & kinds) != 0)
-
-
-def _repeated(own: Own, event: Ints) -> Own:
-    """Each event once for each of its entities."""
-    owner, at, amount = own.owner[event], own.at[event], own.amount[event]
-    flags, place, others = own.flags[event], own.place[event], own.others[:, event]
-    return Own(owner, at, amount, flags, place, others, event, len(own.owner))
+    owned = columns.owned(group.entity, many=group.many)
+    hashes = [columns.hashes(other, kinds) for other, kinds in zip(group.others, group.other_kinds, strict=True)]
+    others = np.array(hashes, np.int64).reshape(len(hashes), columns.n)
+    if owned.event is not None:
+        others = others.take(owned.event, axis=1)
+    return owned.entities, Own(owned.table, others, owned.event, columns.n)
 
 
 def pack(group: Group, at: Ints, amount: Ints, flags: Ints, place: Ints, others: Sequence[Ints]) -> Ints:

@@ -48,7 +48,7 @@ def fold(group: Group, bags: Sequence[bytes | None], limit: Numbers, own: Own) -
     out = np.zeros((len(group.columns), len(own.owner)))
     unreadable = kernel().fold_bags(
         (*bag_words, group.exact, mark_of(group)),
-        (own.table, own.names),
+        (own.table, own.others),
         (measured(group, bag_words), measures(plan.measures, own.at, own.amount, own.flags)),
         (plan.fields, plan.windows, plan.terms, plan.columns, plan.constants),
         group.numbers,

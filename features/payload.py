@@ -23,7 +23,7 @@ def payloads(group: Group, own: Own, owners: int, since: int = 0) -> list[bytes]
     """The entries of each of `owners` entities, those of the range's events from place `since` on; b"" for none."""
     plan = group.plan
     words, ends = kernel().pack_events(
-        (own.table, own.names, measures(plan.measures, own.at, own.amount, own.flags)),
+        (own.table, own.others, measures(plan.measures, own.at, own.amount, own.flags)),
         own.since(since),
         owners,
         (plan.fields, plan.summed, plan.counted, plan.ladder, CIRCLES),

@@ -114,7 +114,7 @@ def _lookers(group: Group, bags: int, at_ms: int) -> Own:
     """One event of each entity that counts for nothing."""
     nothing = np.zeros(bags, np.int64)
     others = np.zeros((len(group.others), bags), np.int64)
-    return Own(np.arange(bags), np.full(bags, at_ms), np.full(bags, ABSENT), nothing, nothing, others)
+    return Own.of(np.arange(bags), np.full(bags, at_ms), np.full(bags, ABSENT), nothing, nothing, others)
 
 
 def _looking(group: Group) -> Group:

@@ -189,7 +189,7 @@ class _Tally:
 
 def _own(group: Group, owner: Ints, rows: Ints) -> Own:
     at, amount, flags, place = rows[:4]
-    return Own(owner, at, amount, flags, place, rows[4:].reshape(len(group.others), len(at)))
+    return Own.of(owner, at, amount, flags, place, rows[4:].reshape(len(group.others), len(at)))
 
 
 def _lived(group: Group, owner: Ints, rows: Ints, order: Ints, probe: Own) -> tuple[Floats2d, Floats2d]:

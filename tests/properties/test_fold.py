@@ -179,7 +179,7 @@ def own_of(events: list[Happening], owner: list[int]) -> Own:
     amount = np.array([e.amount for e in events], np.int64)
     others = np.array([e.others for e in events], np.int64).T
     at, flags = (np.array(x, np.int64) for x in ([e.at for e in events], [e.flags for e in events]))
-    return Own(np.array(owner, np.int64), at, amount, flags, place(amount), others)
+    return Own.of(np.array(owner, np.int64), at, amount, flags, place(amount), others)
 
 
 Step = list[tuple[str, Happening]] | tuple[str, int]  # a range, or a compaction and how far back it stops
@@ -252,7 +252,7 @@ def test_a_hot_entity_is_folded_before_it_is_sent_and_nothing_changes(events: in
     unfolded = own_of(hot, [0] * events)
     entries = Shelf()
     for i in range(events):
-        one = Own(*(array[..., i : i + 1] for array in list(vars(unfolded).values())[:6]))
+        one = Own(unfolded.table[:, [i]].copy(), unfolded.others[:, [i]].copy())
         entries.apply({"x": payloads(replay.group, one, 1)[0]})
     folded = Shelf()
     folded.apply({"x": payloads(replay.group, unfolded, 1)[0]})

@@ -120,7 +120,7 @@ def events(count: int, step_ms: int) -> Own:
     n = np.arange(count, dtype=np.int64)
     others = np.stack([1 + n * 7 % 5, 1 + n * 11 % 40, n % 2 * 9])
     amount = 100 + n * n * 37 % 9_999
-    return Own(np.zeros(count, np.int64), START_MS + n * step_ms, amount, n % 3, place(amount), others)
+    return Own.of(np.zeros(count, np.int64), START_MS + n * step_ms, amount, n % 3, place(amount), others)
 
 
 def bags() -> Mapping[str, bytes]:

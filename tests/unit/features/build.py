@@ -42,7 +42,7 @@ def own(
     amounts = np.array(amount if amount is not None else [100] * n, np.int64)
     hashes = np.array(others, np.int64).reshape(len(others), n)
     flags = np.ones(n, np.int64)
-    return Own(np.full(n, owner), np.array(at, np.int64), amounts, flags, place(amounts), hashes)
+    return Own.of(np.full(n, owner), np.array(at, np.int64), amounts, flags, place(amounts), hashes)
 
 
 def stamped(group: Group, events: Own, number: int = 1_000) -> bytes:

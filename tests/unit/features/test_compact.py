@@ -66,7 +66,7 @@ def lived(made: Group, days: float, events: int, distinct: int, seed: int) -> by
         amounts = rng.integers(1, 10**6, len(part))
         others = rng.integers(1, distinct + 1, (len(made.others), len(part))) * 1_000_003 % (1 << 30)
         flags = np.ones(len(part), np.int64)
-        events_ = Own(np.zeros(len(part), np.int64), part, amounts, flags, place(amounts), others)
+        events_ = Own.of(np.zeros(len(part), np.int64), part, amounts, flags, place(amounts), others)
         bag = compacted(made, bag, 1_000 + step) + stamped(made, events_, 1_000 + step)
     return bag
 

@@ -108,6 +108,6 @@ def test_the_bytes_of_an_answer_do_not_depend_on_the_range_around_it() -> None:
     bag = stamped(G, own([50_000, 50_500, 49_000], [17, 99, 1_234]))
     alone = fold(G, [bag], limits(1 << 62), own([51_000], [77]))
     many = own([51_000] * 40, [77] * 40)
-    many = Own(np.arange(40), many.at, many.amount, many.flags, many.place, many.others)
+    many = Own.of(np.arange(40), many.at, many.amount, many.flags, many.place, many.others)
     beside = fold(G, [bag] * 40, limits(*[1 << 62] * 40), many)
     assert {row.tobytes() for row in np.ascontiguousarray(beside)} == {np.ascontiguousarray(alone)[0].tobytes()}

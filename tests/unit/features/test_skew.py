@@ -29,7 +29,7 @@ def told(sample: Sample, who: str, at: Sequence[int], number: int, *, asks: bool
     amount = np.array([100 + t % 7919 for t in at], np.int64)
     hashes = np.array([[1 + t % 5 for t in at]] * others, np.int64).reshape(others, n)
     flags = np.array([1 + t % 3 for t in at], np.int64)
-    own = Own(np.zeros(n, np.int64), np.array(at, np.int64), amount, flags, place(amount), hashes)
+    own = Own.of(np.zeros(n, np.int64), np.array(at, np.int64), amount, flags, place(amount), hashes)
     sample.take([who], own, [number], asks=asks)
 
 
