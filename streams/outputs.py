@@ -124,22 +124,22 @@ class Writer:
         model = Model(configuration.model_name, configuration.model_version)
         version = configuration.rules.fingerprint
         return [
-            Decision(
-                decision_id=decision_id(event.event_id),
-                order_id=event.order_id,
-                event_id=event.event_id,
-                user_id=event.user_id,
-                event_time=event.event_time,
-                score=score,
-                action=action,
-                reasons=reasons,
-                rules=rules,
-                model=model,
-                config=configuration.id,
-                feature_hash=self.feature_hash,
-                recovered=recovered,
-                visitor_id=event.visitor_id,
-                rules_version=version,
+            Decision(  # in the order of its fields: by their names it takes five times as long
+                decision_id(event.event_id),
+                event.order_id,
+                event.event_id,
+                event.user_id,
+                event.event_time,
+                score,
+                action,
+                reasons,
+                rules,
+                model,
+                configuration.id,
+                self.feature_hash,
+                recovered,
+                event.visitor_id,
+                version,
             )
             for event, score, action, reasons, rules in zip(
                 columns.events, scores, decided.action, decided.reasons, decided.rules, strict=True
@@ -153,26 +153,26 @@ class Writer:
         name = configuration.model_name
         return [
             DecisionLog(
-                decision_id=one.decision_id,
-                order_id=one.order_id,
-                event_id=one.event_id,
-                topic=self.tp.topic,
-                partition=self.tp.partition,
-                offset=at,
-                at_ms=at_ms,
-                amount_minor=amount,
-                vector=vector,
-                members={name: one.score} if name else {},
-                score=one.score,
-                action=one.action,
-                rules=one.rules,
-                thresholds=thresholds,
-                model=one.model,
-                config=one.config,
-                feature_hash=one.feature_hash,
-                recovered=one.recovered,
+                one.decision_id,
+                one.order_id,
+                one.event_id,
+                self.tp.topic,
+                self.tp.partition,
+                at,
+                at_ms,
+                amount_minor,
+                vector,
+                {name: one.score} if name else {},
+                one.score,
+                one.action,
+                one.rules,
+                thresholds,
+                one.model,
+                one.config,
+                one.feature_hash,
+                one.recovered,
             )
-            for one, vector, at, at_ms, amount in zip(
+            for one, vector, at, at_ms, amount_minor in zip(
                 made, json_rows(rows), offset.tolist(), columns.at_ms.tolist(), columns.amount.tolist(), strict=True
             )
         ]

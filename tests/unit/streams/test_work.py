@@ -11,6 +11,7 @@ import pytest
 from features.entry import stamped
 from features.shop import shop_definitions
 from schemas.decisions import anomaly_id
+from schemas.ids import decision_id
 from schemas.timestamps import rfc3339
 from streams.configuration import Configurations, from_files
 from streams.outputs import RangeOutputs, Writer
@@ -83,6 +84,26 @@ def test_every_fresh_order_gets_one_decision_and_one_line_in_the_log() -> None:
     assert [one["order_id"] for one in values(outputs, "fraud")] == ["o3", "o5"]
     assert [one["offset"] for one in values(outputs, "decisions")] == [3, 5]
     assert [record.offset for record in outputs.records] == [3, 5, 3, 5]
+
+
+def test_a_decision_and_its_line_in_the_log_say_each_thing_under_its_name() -> None:
+    outputs = decided(work(), [order(3, "e7", visitor_id="v1", minutes_ago=1)])
+    (decision,), (log,) = values(outputs, "fraud"), values(outputs, "decisions")
+    both = {
+        "decision_id": decision_id("e7"), "order_id": "o3", "event_id": "e7", "score": outputs.scores[0],
+        "action": "allow", "rules": [], "model": {"name": OWN.model_name, "version": OWN.model_version},
+        "config": OWN.id, "feature_hash": DEFINITIONS.vector.hash, "recovered": False,
+    }  # fmt: skip
+    assert decision == both | {
+        "user_id": "u1", "event_time": rfc3339(NOW_MS - 60_000), "reasons": [], "visitor_id": "v1",
+        "rules_version": OWN.rules.fingerprint,
+    }  # fmt: skip
+    assert len(log.pop("vector")) == len(DEFINITIONS.vector.names)
+    assert log == both | {
+        "topic": "orders", "partition": 0, "offset": 3, "at_ms": NOW_MS - 60_000, "amount_minor": 1250,
+        "members": {OWN.model_name: outputs.scores[0]},
+        "thresholds": {"review_at": OWN.rules.review_at, "block_at": OWN.rules.block_at},
+    }  # fmt: skip
 
 
 def test_the_second_order_of_a_card_in_one_range_sees_the_first() -> None:
