@@ -1,12 +1,12 @@
-"""The shop's whole vector on Apache Kafka: five entities an order, one worker on one core, the store on another.
+"""The shop's whole vector on Apache Kafka: every kind of entity, each worker on one core, the store on another.
 
     python -m bench.full_vector                                      all rows; writes docs/figures/full-vector.json
     python -m bench.full_vector --rows at-least-once two-stores --no-figure
 
-The rows: at-least-once, exactly-once, and at-least-once again on a cluster of two stores, each on a core of its own
-(four cores then: broker, worker, stores). Orders are preloaded (Zipf users, cards, devices, addresses and merchants
-over ten days), then one `headrace worker` drains them. Rates come from the decisions' own end offsets, CPU from the
-processes, bytes from the store. `busy` is the share of its core that each process took: who is at 1 sets the rate.
+The rows: at-least-once, exactly-once, at-least-once again with two workers, and with one on a cluster of two stores,
+each process on a core of its own (four cores at most). Orders are preloaded (Zipf users, cards, devices, addresses and
+merchants over ten days), then `headrace worker` drains them. Rates come from the decisions' own end offsets, CPU from
+the processes, bytes from the store. `busy` is the share of its core that each process took: who is at 1 sets the rate.
 """
 
 from __future__ import annotations
@@ -49,11 +49,13 @@ PARTITIONS = 4
 SPAN_MS = 10 * 86_400_000
 START_MS = 1_790_000_000_000
 KB, LIMIT = 1024, 16 * 1024
-ROWS: Mapping[str, tuple[str, int]] = {  # delivery, stores
-    "at-least-once": ("at-least-once", 1),
-    "exactly-once": ("exactly-once", 1),
-    "two-stores": ("at-least-once", 2),
+ROWS: Mapping[str, tuple[str, int, int]] = {  # delivery, workers, stores
+    "at-least-once": ("at-least-once", 1, 1),
+    "exactly-once": ("exactly-once", 1, 1),
+    "two-workers": ("at-least-once", 2, 1),
+    "two-stores": ("at-least-once", 1, 2),
 }
+WORKER_CORES = (1, 3)
 ORDERS_S = 20_000
 
 
@@ -136,25 +138,27 @@ def stores_of(children: Children, count: int) -> Sequence[Store]:
     return stores
 
 
-def run(n: int, delivery: str, count: int) -> dict[str, Any]:
-    """One run: a fresh broker and `count` stores, everything preloaded, one worker."""
+def run(n: int, delivery: str, workers: int, count: int) -> dict[str, Any]:
+    """One run: a fresh broker and `count` stores, everything preloaded."""
     with Children() as children:
         kafka = start_kafka(children, CACHE)
         pin(kafka.child.pid, 0)
         stores = stores_of(children, count)
         url = stores[0].url
         env = {**os.environ, "HEADRACE_KAFKA__BROKERS": kafka.address, "HEADRACE_REDIS__URL": url}
-        env |= {"HEADRACE_DELIVERY": delivery, "HEADRACE_SLOT": "0"}
+        env |= {"HEADRACE_DELIVERY": delivery}
         subprocess.run([HEADRACE, "topics", "create"], env=env, check=True, stdout=subprocess.DEVNULL)
         made = orders(n)
         asyncio.run(preload(kafka.address, made))
-        worker = psutil.Popen(["taskset", "-c", "1", HEADRACE, "worker"], env=env, stderr=subprocess.DEVNULL)
+        started = [_worker(env, slot, core) for slot, core in enumerate(WORKER_CORES[:workers])]
         try:
             used = [psutil.Process(store.child.pid) for store in stores]
-            measured = asyncio.run(watch(kafka.address, n, worker, used))
+            measured = asyncio.run(watch(kafka.address, n, started, used))
         finally:
-            worker.terminate()
-            worker.wait(30)
+            for worker in started:
+                worker.terminate()
+            for worker in started:
+                worker.wait(30)
         settings = Settings.model_validate({"redis": {"url": url}, "kafka": {"brokers": kafka.address}})
         return (
             measured
@@ -163,26 +167,35 @@ def run(n: int, delivery: str, count: int) -> dict[str, Any]:
         )
 
 
-async def watch(address: str, n: int, worker: Any, stores: Sequence[Any]) -> dict[str, Any]:
+def _worker(env: Mapping[str, str], slot: int, core: int) -> Any:
+    command = ["taskset", "-c", str(core), HEADRACE, "worker", "--slot", str(slot)]
+    return psutil.Popen(command, env=dict(env), stderr=subprocess.DEVNULL)
+
+
+async def watch(address: str, n: int, workers: Sequence[Any], stores: Sequence[Any]) -> dict[str, Any]:
     """From 10 % of the decisions to 95 %."""
     reader = LogReader(Link(address))
     first: tuple[float, int, list[float]] | None = None
     try:
         while True:
             await asyncio.sleep(0.05)
-            if worker.poll() is not None:
-                sys.exit(f"the worker ended with {worker.returncode}")
-            now = (time.time(), await decided(reader), [_cpu(one) for one in (worker, *stores)])
+            if ended := [worker.returncode for worker in workers if worker.poll() is not None]:
+                sys.exit(f"a worker ended with {ended[0]}")
+            now = (time.time(), await decided(reader), [_cpu(one) for one in (*workers, *stores)])
             if first is None and now[1] > n * 0.1:
                 first = now
             if first is not None and now[1] > n * 0.95:
                 span, events = now[0] - first[0], now[1] - first[1]
                 cpu = [end - start for start, end in zip(first[2], now[2], strict=True)]
+                of_workers, of_stores = cpu[: len(workers)], cpu[len(workers) :]
                 return {
                     "orders_s": round(events / span),
-                    "worker_us": round(cpu[0] / events * 1e6, 1),
-                    "store_us": round(sum(cpu[1:]) / events * 1e6, 1),
-                    "busy": {"worker": round(cpu[0] / span, 2), "stores": [round(one / span, 2) for one in cpu[1:]]},
+                    "worker_us": round(sum(of_workers) / events * 1e6, 1),
+                    "store_us": round(sum(of_stores) / events * 1e6, 1),
+                    "busy": {
+                        "workers": [round(one / span, 2) for one in of_workers],
+                        "stores": [round(one / span, 2) for one in of_stores],
+                    },
                 }
     finally:
         await reader.stop()
