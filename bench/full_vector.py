@@ -3,10 +3,12 @@
     python -m bench.full_vector                                      all rows; writes docs/figures/full-vector.json
     python -m bench.full_vector --rows at-least-once two-stores --no-figure
 
-The rows: at-least-once, exactly-once, at-least-once again with two workers, and with one on a cluster of two stores,
-each process on a core of its own (four cores at most). Orders are preloaded (Zipf users, cards, devices, addresses and
-merchants over ten days), then `headrace worker` drains them. Rates come from the decisions' own end offsets, CPU from
-the processes, bytes from the store. `busy` is the share of its core that each process took: who is at 1 sets the rate.
+The rows: at-least-once, exactly-once, at-least-once again with two workers, with one on a cluster of two stores, and of
+a smaller vector that a user might define, five entities with labels (bench/peers/five_entities.py), with one worker and
+with two; each process on a core of its own (four cores at most). Orders are preloaded (Zipf users, cards, devices,
+addresses and merchants over ten days), then `headrace worker` drains them. Rates come from the decisions' own end
+offsets, CPU from the processes, bytes from the store. `busy` is the share of its core that each process took: who is at
+1 sets the rate.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -29,6 +33,10 @@ import psutil
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]  # it has no types
 
 from bench import figure
+from features.definitions import load
+from features.shop import shop_definitions
+from models import artefact
+from models.logistic import Logistic
 from schemas.ids import partition_for
 from schemas.settings import Settings
 from schemas.timestamps import rfc3339
@@ -44,16 +52,30 @@ from streams.transport.link import Link
 from streams.transport.log import LogReader
 
 CACHE = figure.ROOT / ".cache" / "kafka"
+FIVE = figure.ROOT / "bench" / "peers" / "five_entities.py"
+SHOP_MODEL = figure.ROOT / "models" / "default" / "shop-logistic" / "1"
 HEADRACE = str(Path(sys.executable).with_name("headrace"))
 PARTITIONS = 4
 SPAN_MS = 10 * 86_400_000
 START_MS = 1_790_000_000_000
 KB, LIMIT = 1024, 16 * 1024
-ROWS: Mapping[str, tuple[str, int, int]] = {  # delivery, workers, stores
-    "at-least-once": ("at-least-once", 1, 1),
-    "exactly-once": ("exactly-once", 1, 1),
-    "two-workers": ("at-least-once", 2, 1),
-    "two-stores": ("at-least-once", 1, 2),
+
+
+@dataclass(frozen=True)
+class Row:
+    delivery: str = "at-least-once"
+    workers: int = 1
+    stores: int = 1
+    five: bool = False  # the smaller vector
+
+
+ROWS = {
+    "at-least-once": Row(),
+    "exactly-once": Row(delivery="exactly-once"),
+    "two-workers": Row(workers=2),
+    "two-stores": Row(stores=2),
+    "five-entities": Row(five=True),
+    "five-entities-two-workers": Row(five=True, workers=2),
 }
 WORKER_CORES = (1, 3)
 ORDERS_S = 20_000
@@ -138,19 +160,35 @@ def stores_of(children: Children, count: int) -> Sequence[Store]:
     return stores
 
 
-def run(n: int, delivery: str, workers: int, count: int) -> dict[str, Any]:
-    """One run: a fresh broker and `count` stores, everything preloaded."""
-    with Children() as children:
+def five_entities(folder: Path) -> dict[str, str]:
+    """The environment of workers with the smaller vector. Its model is what of the shop's own it has inputs for."""
+    definitions, shop = load(FIVE), shop_definitions()
+    model = artefact.load(SHOP_MODEL, shop.vector.names, shop.vector.hash).model
+    inputs = [one for one in model.inputs if one.name in definitions.vector.names]
+    path = artefact.save(
+        folder, Logistic(inputs, model.bias, definitions.vector.names), version="1", name="five-entities",
+        feature_hash=definitions.vector.hash, metrics={}, data={}, seed=0, revision="",
+    )  # fmt: skip
+    return {
+        "HEADRACE_FEATURES": str(FIVE),
+        "HEADRACE_RULES": str(FIVE.with_suffix(".toml")),
+        "HEADRACE_MODEL": str(path),
+    }
+
+
+def run(n: int, row: Row) -> dict[str, Any]:
+    """One run: a fresh broker and stores, everything preloaded."""
+    with Children() as children, TemporaryDirectory() as folder:
         kafka = start_kafka(children, CACHE)
         pin(kafka.child.pid, 0)
-        stores = stores_of(children, count)
+        stores = stores_of(children, row.stores)
         url = stores[0].url
         env = {**os.environ, "HEADRACE_KAFKA__BROKERS": kafka.address, "HEADRACE_REDIS__URL": url}
-        env |= {"HEADRACE_DELIVERY": delivery}
+        env |= {"HEADRACE_DELIVERY": row.delivery, **(five_entities(Path(folder)) if row.five else {})}
         subprocess.run([HEADRACE, "topics", "create"], env=env, check=True, stdout=subprocess.DEVNULL)
         made = orders(n)
         asyncio.run(preload(kafka.address, made))
-        started = [_worker(env, slot, core) for slot, core in enumerate(WORKER_CORES[:workers])]
+        started = [_worker(env, slot, core) for slot, core in enumerate(WORKER_CORES[: row.workers])]
         try:
             used = [psutil.Process(store.child.pid) for store in stores]
             measured = asyncio.run(watch(kafka.address, n, started, used))
@@ -159,7 +197,9 @@ def run(n: int, delivery: str, workers: int, count: int) -> dict[str, Any]:
                 worker.terminate()
             for worker in started:
                 worker.wait(30)
-        settings = Settings.model_validate({"redis": {"url": url}, "kafka": {"brokers": kafka.address}})
+        settings = Settings.model_validate(
+            {"redis": {"url": url}, "kafka": {"brokers": kafka.address}, "features": str(FIVE) if row.five else None}
+        )
         return (
             measured
             | asyncio.run(sizes(settings))
@@ -219,7 +259,7 @@ def main() -> None:
     a = parser.parse_args()
     rows = {}
     for name in a.rows:
-        rows[name] = run(a.orders, *ROWS[name])
+        rows[name] = run(a.orders, ROWS[name])
         print(name, rows[name], flush=True)
     if not a.no_figure:
         data = figure.hash_of(b"".join(value for _, value, _ in orders(1_000)))
