@@ -18,7 +18,7 @@ a few us each; an empty one, which is what an order meets, costs nothing.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,7 @@ EVERY_STAMP = 2**64 - 1  # more than any entry's
 _HEAD = struct.Struct("<B3xI")
 _BYTES = struct.Struct("<I")
 _RECORD = struct.Struct("<H")
+_ALONE = struct.Struct("<IH")  # both, of a chunk of one record
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +77,25 @@ class Join:
 
 def added(join: Join, columns: Columns, since: int) -> tuple[list[str], list[list[bytes]], list[bytes]]:
     """The entities of a range, the records of each, and the bytes that the events from place `since` on add to each."""
-    records: dict[str, list[bytes]] = {}
-    later: dict[str, list[bytes]] = {}
-    for place, (entity, record) in enumerate(zip(columns.ids[join.entity], join.records(columns), strict=True)):
-        if entity is not None and record:
-            records.setdefault(entity, []).append(record)
-            if place >= since:
-                later.setdefault(entity, []).append(record)
-    reduce = join.meeting.reduce
-    payloads = [_chunk(reduce, later.get(entity, ())) for entity in records]
+    pairs = list(zip(columns.ids[join.entity], join.records(columns), strict=True))
+    records = _by_entity(pairs)
+    later = _by_entity(pairs[since:]) if since else records
+    payloads = [_chunk(join.meeting.reduce, later.get(entity, ())) for entity in records]
     return list(records), list(records.values()), payloads
 
 
-def _chunk(reduce: Callable[[Iterable[bytes]], list[bytes]], records: Collection[bytes]) -> bytes:
-    body = _joined(records if len(records) < 2 else reduce(records))
+def _by_entity(pairs: Iterable[tuple[str | None, bytes]]) -> dict[str, list[bytes]]:
+    found: dict[str, list[bytes]] = {}
+    for entity, record in pairs:
+        if entity is not None and record:
+            found.setdefault(entity, []).append(record)
+    return found
+
+
+def _chunk(reduce: Callable[[Iterable[bytes]], list[bytes]], records: Sequence[bytes]) -> bytes:
+    if len(records) == 1:  # nearly always
+        return _ALONE.pack(len(records[0]) + _RECORD.size, len(records[0])) + records[0]
+    body = _joined(reduce(records))
     return _BYTES.pack(len(body)) + body if body else b""
 
 
