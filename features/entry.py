@@ -11,7 +11,7 @@ could. The price: 40 bytes an event and entity until the bag is compacted.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,8 +23,7 @@ ENTRY_BYTES = 32  # without the stamp
 VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Own:
+class Own(NamedTuple):
     """The `m` events of a range as one group sees them, in offset order, in arrays as the kernel takes them.
 
     `owner` is the place of the event's entity among the range's entities, or -1 where the event has none. Where an

@@ -21,7 +21,7 @@ DOUBLINGS = 62  # amounts up to 2^62 minor units
 
 def place(amount: Ints) -> Ints:
     """(n,) minor units -> (n,) places: 0 for amounts of 0 or less, else 1 + floor(32 log2 amount), at most 1985."""
-    return np.searchsorted(_RUNGS, amount, side="right")
+    return _RUNGS.searchsorted(amount, side="right")
 
 
 def _rung(step: int) -> int:

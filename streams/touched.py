@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,8 +25,7 @@ from streams.stores.keys import Part, Spread, spread
 STAMP_BYTES = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Touched:
+class Touched(NamedTuple):
     """The bags of one group that a range touches."""
 
     group: Group
@@ -75,7 +75,7 @@ def plan_of(flow: Flow, shards: int, decoded: Decoded, offsets: Ints, exceptions
     chosen = events if len(fresh) == len(events) else [events[place] for place in fresh.tolist()]
     columns = flow.columns(chosen, decoded.at_ms[fresh])
     touched = tuple(Touched(group, *own_of(group, columns)) for group in flow.groups)
-    start = int(np.searchsorted(offset, since))
+    start = int(offset.searchsorted(since))
     parts = [
         Part(t.group.name, ENTRY_BYTES, t.entities, payloads(t.group, t.own, len(t.entities), start)) for t in touched
     ]

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from xxhash import xxh3_64_intdigest
 
@@ -80,8 +79,7 @@ def config_key(config: str, shards: int) -> tuple[int, bytes]:
     return shard, b"{%d}:config:%b" % (shard, name)
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """What a batch brings to the bags of one group: entities, and the bytes of their new entries without stamps."""
 
     group: str
@@ -90,8 +88,7 @@ class Part:
     payloads: Sequence[bytes]  # as many; b"" where a bag is only read
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
+class Spread(NamedTuple):
     """One call per shard, all shards, and the way back: within a shard bags are in the order of their entities."""
 
     calls: list[ShardCall]
