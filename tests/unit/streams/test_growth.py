@@ -112,8 +112,8 @@ def test_of_a_bag_that_two_ranges_have_read_in_one_go_one_asks_for_a_swap() -> N
 
 
 def test_what_is_raw_is_measured_by_the_room_that_tiles_leave_it() -> None:
-    assert size_of(4_000, 4_000) == Size(4_000, 0.25)
-    assert size_of(12_000, 4_000) == Size(4_000, 0.5)
+    assert size_of(4_000, 4_000) == Size(4_000, 4_000 / MOST_BYTES)
+    assert size_of(MOST_BYTES, 4_000) == Size(4_000, 1.0)
     assert size_of(MOST_BYTES + 4_000, 4_000).full >= 1.0
 
 
