@@ -166,10 +166,13 @@ class BatchConsumer(FaustConsumer):
         self._thread.want(wanted)
         if self._fetching is None:
             self._fetching = asyncio.ensure_future(self._thread.fetch(timeout_s))
-        acked = self._waiting_for_ack = asyncio.get_running_loop().create_future()
+        waits: list[asyncio.Future[Any]] = [self._fetching]
+        if self._rest:  # else there is nothing that an acknowledgement could make room for
+            self._waiting_for_ack = asyncio.get_running_loop().create_future()
+            waits.append(self._waiting_for_ack)
         rest_s = timeout_s if wanted else PAUSE_S
         try:
-            await asyncio.wait((self._fetching, acked), timeout=rest_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, timeout=rest_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._waiting_for_ack = None
         if self._fetching is not None and self._fetching.done():

@@ -213,7 +213,8 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             if type(result) is not FetchResult and drained:
                 continue  # an error is raised when there is nothing else to give
             del fetcher._records[tp]
-            fetcher._notify(fetcher._wait_consume_future)
+            if fetcher._select_read_replica(tp) not in fetcher._in_flight:  # else it is looked at when that fetch ends
+                fetcher._notify(fetcher._wait_consume_future)
             if type(result) is not FetchResult:
                 result.check_raise()
             elif result.check_assignment(tp) and result.has_more():

@@ -50,7 +50,7 @@ class KafkaSource:
         self._jumped = False  # it began elsewhere
         self._open: int | None = None  # the last offset in hand: given out or held, and not heard of as done
         self._waiting = False
-        self._news = asyncio.Event()
+        self._looking: asyncio.Future[bool] | None = None  # of who waits: true where there is something to look at
         self._resting = asyncio.Event()
         self._paused = False
 
@@ -83,7 +83,7 @@ class KafkaSource:
         self.finished = last + 1
         if self._open is not None and self._open <= last:
             self._open = None
-            self._news.set()
+            self._news()
         while self._queue and self._queue[0][1].last <= last:
             self._queue.popleft()[0].ack()
         self._tell_rest()
@@ -112,7 +112,8 @@ class KafkaSource:
             self._end = delivery.last + 1
         else:
             self._jumped = True
-        self._news.set()
+        if self._open is None or not self._gathers(self._open + 1):
+            self._news()
 
     @property
     def paused(self) -> bool:
@@ -121,7 +122,7 @@ class KafkaSource:
     def pause(self) -> None:
         """Nothing new is given out from now on."""
         self._paused = True
-        self._news.set()
+        self._news()
 
     async def rest(self) -> None:
         """Returns when the driver has published what it was given and waits for more."""
@@ -137,7 +138,7 @@ class KafkaSource:
         self._queue.clear()
         self._epoch = self._end = None
         self._jumped = False
-        self._news.set()
+        self._news()
 
     # ---
 
@@ -146,11 +147,16 @@ class KafkaSource:
         start = self._queue[0][1].first if self._queue else self._end
         return start is not None and self._end is not None and start <= place <= self._end
 
+    def _gathers(self, place: int) -> bool:
+        """Whether a range is in hand and the batch after it not full: what arrives until it is done goes with that."""
+        in_hand = self._open is not None and not self._jumped
+        return in_hand and self._end is not None and self._end - place < self.limit()
+
     def _cut(self, place: int) -> Batch[Record] | None:
+        if self._gathers(place):
+            return None
         records: list[Record] = []
         limit = self.limit()
-        if self._open is not None and not self._jumped and self._end is not None and self._end - place < limit:
-            return None  # a range is in hand: what arrives until it is done goes with these
         for _, delivery in self._queue:
             if delivery.last < place:
                 continue
@@ -183,19 +189,29 @@ class KafkaSource:
 
     async def _wait(self, deadline: float | None) -> bool:
         """Until something may have changed; False when the deadline passes first, which while paused it never does."""
-        self._news.clear()
+        loop = asyncio.get_running_loop()
+        looking: asyncio.Future[bool] = loop.create_future()
+        self._looking = looking
+        late = None if self._paused or deadline is None else loop.call_at(deadline, _tell, looking, False)
         self._waiting = True
         self._tell_rest()
         try:
-            async with asyncio.timeout_at(None if self._paused else deadline):
-                await self._news.wait()
-        except TimeoutError:
-            return False
+            return await looking
         finally:
             self._waiting = False
             self._resting.clear()
-        return True
+            if late is not None:
+                late.cancel()
+
+    def _news(self) -> None:
+        if self._looking is not None:
+            _tell(self._looking, True)
 
     def _tell_rest(self) -> None:
         if self._paused and self._waiting and self._open is None:
             self._resting.set()
+
+
+def _tell(looking: asyncio.Future[bool], news: bool) -> None:
+    if not looking.done():
+        looking.set_result(news)

@@ -200,6 +200,7 @@ class TestFetching:
             assert f"self.{name} = " in text
         assert parameters(Fetcher._create_fetch_waiter) == ["self"]
         assert parameters(Fetcher._notify) == ["self", "future"]
+        assert parameters(Fetcher._select_read_replica) == ["self", "tp"]
         assert "assignment.tps" in source(Fetcher._get_actions_per_node)
 
     def test_a_fetch_says_whether_it_brought_something_and_holds_its_node_until_it_ends(self) -> None:
@@ -207,6 +208,7 @@ class TestFetching:
         text = source(Fetcher._fetch_requests_routine)
         assert "self._proc_fetch_request(assignment, node_id, request)" in text
         assert "self._in_flight.discard(node_id)" in text
+        assert "elif node_id in self._in_flight:" in source(Fetcher._get_actions_per_node)
         assert "for waiter in self._fetch_waiters:" in text
 
     def test_its_own_draining_is_what_ours_was_written_from(self) -> None:

@@ -46,6 +46,19 @@ async def take(fetcher: Any) -> None:
     fetcher._notify(fetcher._wait_consume_future)
 
 
+@pytest.mark.parametrize("in_flight", [set(), {0}, {1}])
+async def test_records_that_are_taken_while_their_node_is_asked_let_nobody_look_for_what_to_fetch(
+    in_flight: set[int],
+) -> None:
+    fetcher = fetcher_of_one_node()
+    fetcher._wait_consume_future = asyncio.get_running_loop().create_future()
+    fetcher._records[TP] = SimpleNamespace(check_raise=lambda: None)
+    fetcher._select_read_replica, fetcher._in_flight = lambda _: 0, in_flight
+    thread: Any = SimpleNamespace(_wanted={TP}, _epochs={})
+    assert fetching.BatchConsumerThread._drain(thread, fetcher) == {}
+    assert fetcher._wait_consume_future.done() == (0 not in in_flight)
+
+
 @pytest.mark.parametrize("turns", range(6))
 async def test_the_next_fetch_follows_in_whatever_moment_the_records_are_taken(
     turns: int, monkeypatch: pytest.MonkeyPatch

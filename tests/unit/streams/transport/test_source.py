@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -156,6 +157,27 @@ async def test_a_batch_ahead_that_is_full_is_given_out_at_once() -> None:
     rig.put(2, [2, 3])
     rig.put(4, [4, 5])
     assert offsets(await ahead) == [2, 3, 4]
+
+
+async def test_nobody_looks_at_what_arrives_while_a_range_is_in_hand_and_the_next_is_not_full() -> None:
+    rig, asking = await begun(limit=4)
+    rig.put(0, [0])
+    await asking
+    looked: list[int] = []
+    cut = rig.source._cut
+
+    def look(place: int) -> Batch[Any] | None:
+        looked.append(place)
+        return cut(place)
+
+    with patch.object(rig.source, "_cut", look):
+        ahead = await rig.asked(1)
+        for offset in (1, 2, 3):
+            rig.put(offset, [offset])
+            await asyncio.sleep(0.01)
+        assert looked == [1]
+        rig.put(4, [4])
+        assert offsets(await ahead) == [1, 2, 3, 4]
 
 
 async def test_idle_time_begins_when_the_range_in_hand_is_done() -> None:
