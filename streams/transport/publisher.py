@@ -97,6 +97,8 @@ class Publisher:
         await self._discard(self._producer)
 
     async def _ready(self) -> Any:
+        if self._producer is not None:
+            return self._producer
         async with self._starting:
             if self._producer is None:
                 producer = new_producer(self._link, self._profile)
@@ -124,12 +126,32 @@ async def deliver(producer: Any, outputs: Sequence[Output], also: Callable[[], A
         if also is not None:
             await also()
         if sent:
-            await asyncio.wait(sent)
-    finally:
+            await _ended(sent)
+    except BaseException:
         for acknowledgement in sent:
             acknowledgement.add_done_callback(_look_at)
+        raise
     for acknowledgement in sent:
         acknowledgement.result()
+
+
+def _ended(acknowledgements: Sequence[asyncio.Future[Any]]) -> asyncio.Future[None]:
+    """Done when all of them are, however each ended; whoever gives up waiting leaves them alone. What `asyncio.wait`
+    does at a third of its price, and there are two of these a range.
+    """
+    left = len(acknowledgements)
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def one(acknowledgement: asyncio.Future[Any]) -> None:
+        nonlocal left
+        left -= 1
+        _look_at(acknowledgement)
+        if not left and not ended.done():
+            ended.set_result(None)
+
+    for acknowledgement in acknowledgements:
+        acknowledgement.add_done_callback(one)
+    return ended
 
 
 def _look_at(future: asyncio.Future[Any]) -> None:
