@@ -12,12 +12,14 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from itertools import chain
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from faust.types import TP
 
+from features.columns import Ints
 from streams.metrics import Metrics
 from streams.outputs import RangeOutputs
 from streams.protocol.observer import RangeDone, Stages
@@ -32,7 +34,7 @@ BAGS_EVERY_S = 60.0
 STAGES = tuple(name.removesuffix("_s") for name in Stages._fields)
 MOST_KEPT = 64  # ranges
 
-_NONE = np.zeros(0)
+_NONE = np.zeros(0, np.int64)
 
 T = TypeVar("T")
 
@@ -190,16 +192,16 @@ class _Acknowledged(NamedTuple):
     """What is counted of a range's outputs: the outputs themselves are let go."""
 
     topic: str
-    sent: Counter[str]  # by topic
+    at_ms: float  # when it was acknowledged
+    sent: list[str]  # the topic of each record
     actions: Counter[str]
     dead: Counter[str]
     joined: Counter[str]
     recovered: int  # decisions that say so
     late: int
     scores: npt.NDArray[np.float64]
-    latency_ms: npt.NDArray[np.float64]  # of each decision
-    age_ms: npt.NDArray[np.float64]  # of each event, by its own time
-    newest_ms: int  # of the events; 0: none
+    record_ms: Ints  # of each decision
+    event_ms: Ints  # of each event, by its own time
 
 
 class MeteredSink:
@@ -249,28 +251,23 @@ class MeteredSink:
         self.metrics.published(Counter([record.topic for record in outputs.records]))
 
     def _of(self, topic: str, out: RangeOutputs) -> _Acknowledged:
-        sent = Counter([record.topic for record in out.records])
-        latency_ms = np.float64(self.now() * 1000) - out.record_ms if out.decided else _NONE
-        recovered = out.decided if out.recovered else 0
-        age_ms = np.float64(self.now() * 1000) - out.event_ms
-        newest_ms = int(out.event_ms.max(initial=0))
         return _Acknowledged(
             topic,
-            sent,
+            self.now() * 1000,
+            [record.topic for record in out.records],
             out.actions,
             out.dead,
             out.joined,
-            recovered,
+            out.decided if out.recovered else 0,
             out.late,
             out.scores,
-            latency_ms,
-            age_ms,
-            newest_ms,
+            out.record_ms if out.decided else _NONE,
+            out.event_ms,
         )
 
     def _count(self, ranges: Sequence[_Acknowledged]) -> None:
         m = self.metrics
-        m.published(sum((range_.sent for range_ in ranges), Counter[str]()))
+        m.published(Counter(chain.from_iterable(range_.sent for range_ in ranges)))
         for action, n in sum((range_.actions for range_ in ranges), Counter[str]()).items():
             m.decisions.labels(action).inc(n)
         m.recovered.inc(sum(range_.recovered for range_ in ranges))
@@ -283,9 +280,11 @@ class MeteredSink:
                 m.joined.labels(topic, found).inc(n)
             if late := sum(range_.late for range_ in of_topic):
                 m.late.labels(topic).inc(late)
-            m.latency.observe(np.concatenate([range_.latency_ms for range_ in of_topic]) / 1000, topic)
-            m.freshness.observe(np.concatenate([range_.age_ms for range_ in of_topic]) / 1000, topic)
-            self._fresh(topic, max(range_.newest_ms for range_ in of_topic))
+            at_ms = [range_.at_ms for range_ in of_topic]
+            event_ms = [range_.event_ms for range_ in of_topic]
+            m.latency.observe(_seconds_since([range_.record_ms for range_ in of_topic], at_ms), topic)
+            m.freshness.observe(_seconds_since(event_ms, at_ms), topic)
+            self._fresh(topic, int(np.concatenate(event_ms).max(initial=0)))
 
     def _fresh(self, topic: str, newest_ms: int) -> None:
         """Tells the newest event of each group that a topic's events are added to."""
@@ -293,3 +292,8 @@ class MeteredSink:
             if newest_ms > self._newest_ms.get(group, 0):
                 self._newest_ms[group] = newest_ms
                 self.metrics.newest.labels(group).set(newest_ms / 1000)
+
+
+def _seconds_since(times: Sequence[Ints], at_ms: Sequence[float]) -> npt.NDArray[np.float64]:
+    """From each of the times, epoch ms, of several ranges to when its range was acknowledged."""
+    return (np.repeat(at_ms, [len(part) for part in times]) - np.concatenate(times)) / 1000
