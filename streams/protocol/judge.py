@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -143,8 +143,7 @@ class _Generation:
         return (slot + 1) & self._mask
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """A judged batch: what to offer to `begin`, and what to remember once the offer is taken."""
 
     proposal: Proposal

@@ -148,7 +148,7 @@ class MemoryStore:
             home = self._opened(home, proposal, asked.config, asked.token, asked.tail)
             homes[key] = home
             assert home.open is not None
-            return replace(home.open, mine=True)
+            return home.open._replace(mine=True)
         homes[key] = home
         return Position(home.position) if home.open is None else home.open
 

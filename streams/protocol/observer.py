@@ -6,7 +6,6 @@ The price of this seam: one small object per range.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from streams.protocol.ports import Exceptions, Tp
@@ -41,8 +40,7 @@ class Laps:
         self._at = now
 
 
-@dataclass(frozen=True, slots=True)
-class RangeDone:
+class RangeDone(NamedTuple):
     """One range is published."""
 
     first: int

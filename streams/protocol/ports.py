@@ -80,8 +80,7 @@ class Limits:
 Exceptions = dict[int, Verdict]  # offset -> verdict, for the records that are not fresh
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What the judge must know of each record of a batch, (n,) each, in offset order."""
 
     offset: Ints
@@ -92,8 +91,7 @@ class Facts:
     dead: npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(NamedTuple):
     """A range that a worker offers to `begin`: judged already, since verdicts are a function of the log."""
 
     last: int
@@ -102,8 +100,7 @@ class Proposal:
     clock_s: int  # the log's clock after the range: what the id log is trimmed by
 
 
-@dataclass(frozen=True, slots=True)
-class Begin:
+class Begin(NamedTuple):
     """What `begin` is asked: to close the open range if it is published, and to open the one that is offered."""
 
     published: int  # everything up to here is out
@@ -115,8 +112,7 @@ class Begin:
     tail: int = -1  # the largest offset known to have a row
 
 
-@dataclass(frozen=True, slots=True)
-class Open:
+class Open(NamedTuple):
     """The one open range of a partition. Whoever holds the partition must obey it: same bounds, same configuration."""
 
     first: int

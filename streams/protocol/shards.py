@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, cast
+from typing import Generic, NamedTuple, cast
 
 from streams.protocol import stops
 from streams.protocol.observer import Observer
@@ -42,8 +42,7 @@ class Lost(Exception):  # noqa: N818
     """Home says otherwise: drop what is in hand and learn the place anew. Never leaves the driver."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """A range that every shard has."""
 
     bags: Sequence[ShardBags]

@@ -64,7 +64,7 @@ async def test_the_first_range_starts_at_genesis_and_nowhere_else(store: Store) 
 async def test_an_open_range_is_handed_to_whoever_begins_and_is_not_theirs(store: Store) -> None:
     first = await opened(store, 0, 4, {2: Verdict.DUPLICATE})
     for at, offered in [(0, proposal(9)), (5, proposal(9)), (None, None)]:
-        assert await begin(store, at, offered, config="c2", token=b"t2") == replace(first, mine=False)
+        assert await begin(store, at, offered, config="c2", token=b"t2") == first._replace(mine=False)
 
 
 async def test_a_range_is_closed_by_what_is_published_up_to_its_end(store: Store) -> None:
@@ -193,13 +193,13 @@ async def test_take_opens_a_range_and_applies_it(store: Store) -> None:
         (Applied, [None, None]), (Applied, [])
     ]  # fmt: skip
     assert (await applied(store, 0, 4, call(user_a=A, user_b=B))).repeat
-    assert await begin(store, None) == replace(begun, mine=False)
+    assert await begin(store, None) == begun._replace(mine=False)
 
 
 async def test_take_of_a_range_that_is_not_opened_as_offered_applies_nothing(store: Store) -> None:
     first = await opened(store, 0, 4)
     another = Begin(-1, proposal(9), 0, 0, "c2", b"t2")
-    assert await store.take(ORDERS, another, [call(user_a=A)]) == (replace(first, mine=False), None)
+    assert await store.take(ORDERS, another, [call(user_a=A)]) == (first._replace(mine=False), None)
     beyond = Begin(4, proposal(9), 7, 0, "c2", b"t2")
     assert await store.take(ORDERS, beyond, [call(user_a=A)]) == (Position(5), None)
     assert await bag(store, call(user_a=b"")) is None
