@@ -89,6 +89,6 @@ def _base(one: Field, at: Ints, amount: Ints, flags: Ints, place: Ints) -> Ints 
 def measures(fields: Sequence[Field], at: Ints, amount: Ints, flags: Ints) -> Ints:
     """(m, len(fields)) what events count for by a group's own measures, of whatever kind they are."""
     found = np.empty((len(at), len(fields)), np.int64)
-    for column, one in zip(found.T, fields, strict=True):
-        column[:] = _base(one, at, amount, flags, at)
+    for nth, one in enumerate(fields):
+        found[:, nth] = _base(one, at, amount, flags, at)
     return found
