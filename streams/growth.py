@@ -25,7 +25,7 @@ from features.group import Group
 from streams.protocol.ports import Tp
 
 MOST_BYTES = 14_000  # of a bag; the limit is 16 KB, and other workers' ranges are seen late
-SHORTER, LONGER, MUCH_LONGER = 0.6, 0.4, 0.2  # of that less its tiles: above and below this share ranges change
+SHORTER, LONGER, MUCH_LONGER = 0.7, 0.5, 0.2  # of that less its tiles: above and below this share ranges change
 NOTABLE_BYTES = 3_000  # bags that are raw by so much are looked at after every range
 ENTRY_BYTES = 40
 FIRST_RANGE = 250
