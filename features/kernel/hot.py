@@ -106,6 +106,27 @@ def _add_up(
 
 
 @compiled
+def _write_tile(values: Ints2d, first_ms: int, last_ms: int, pieces: int, out: Ints, n: int, mark: int) -> None:
+    """Writes what the first row of values adds up to, two fields an entry."""
+    fields = values.shape[1]
+    for piece in range(pieces):
+        one = values[0, 2 * piece] if 2 * piece < fields else 0
+        two = values[0, 2 * piece + 1] if 2 * piece + 1 < fields else 0
+        tail = (PART_FIELDS << PLACE_BITS | piece) << OTHER_BITS | mark << MARK_AT
+        write(out, n + piece, last_ms if piece else first_ms, one, two, tail)
+
+
+@compiled
+def _note_ticks(ticks: Ints, known: int, order: Ints, first: int, last: int, at: Ints, finest_ms: int) -> int:
+    """Notes the newest time of each finest tile that events of a tile are in. How many are known then."""
+    for nth in range(first, last):
+        mine = at[order[nth]]
+        known += known == 0 or ticks[known - 1] // finest_ms != mine // finest_ms
+        ticks[known - 1] = mine
+    return known
+
+
+@compiled
 def _write_named(room: Room, ticks: int, exact: int, since: int, finest_ms: int, out: Ints, n: int, mark: int) -> int:
     """The counterparties of what was folded, those of one finest tile together. How many entries there are then."""
     names = 0
@@ -138,10 +159,8 @@ def fold_events(
 ) -> int:  # fmt: skip
     """Writes the events of one entity. How many entries they make; if more than `out` holds, not all are there.
 
-    `order`: the events, by time.
-
-    A tile travels as entries of two fields each, unless that is no less than its events are. Its first part tells its
-    first time, the others its newest.
+    `order`: the events, by time. A tile travels as entries of two fields each, unless that is no less than its
+    events are. Its first part tells its first time, the others its newest.
     """
     _, keep, grace_ms, event, _, finest_ms = numbers
     newest = events[1, order[len(order) - 1]]
@@ -160,27 +179,17 @@ def fold_events(
             tile = tile_of(events[1, order[start]], of.ladder, room.bounds, gone, forever)
             while stop < until and tile_of(events[1, order[stop]], of.ladder, room.bounds, gone, forever) == tile:
                 stop += 1
-        if stop - start <= pieces:
-            if n + stop - start > holds:
-                return holds + 1
+        if n + min(stop - start, pieces) > holds:
+            return holds + 1
+        if stop - start > pieces:
+            _add_up(room, order, start, stop, events, others, given, of)
+            _write_tile(room.rows.values, events[1, order[start]], events[1, order[stop - 1]], pieces, out, n, mark)
+            ticks = _note_ticks(room.ticks, ticks, order, start, stop, events[1], finest_ms)
+            n += pieces
+        else:
             for nth in range(start, stop):
                 write_event(out, n, events, others, order[nth], mark)
                 n += 1
-        else:
-            if n + pieces > holds:
-                return holds + 1
-            _add_up(room, order, start, stop, events, others, given, of)
-            for piece in range(pieces):
-                at = events[1, order[stop - 1 if piece else start]]
-                one = room.rows.values[0, 2 * piece] if 2 * piece < fields else 0
-                two = room.rows.values[0, 2 * piece + 1] if 2 * piece + 1 < fields else 0
-                tail = (PART_FIELDS << PLACE_BITS | piece) << OTHER_BITS | mark << MARK_AT
-                write(out, n, at, one, two, tail)
-                n += 1
-            for nth in range(start, stop):
-                at = events[1, order[nth]]
-                ticks += ticks == 0 or room.ticks[ticks - 1] // finest_ms != at // finest_ms
-                room.ticks[ticks - 1] = at
         start = stop
     since = first_start(of.counted, end, 0, ENDLESS)
     return _write_named(room, ticks, exact, since, finest_ms, out, n, mark)
