@@ -52,10 +52,12 @@ def partition_field(tp: Tp) -> bytes:
     return f"{tp.topic}/{tp.partition}".encode()
 
 
+@cache
 def at_key(shard: int) -> bytes:
     return b"{%d}:at" % shard
 
 
+@cache
 def home_key(shard: int) -> bytes:
     return b"{%d}:home" % shard
 

@@ -125,10 +125,12 @@ def ttl_table(default_ms: int, by_group: Mapping[str, int]) -> str:
 
 def odd_ones(payloads: Sequence[bytes], sizes: Sequence[int]) -> tuple[int, bytes]:
     """The usual size of an entry, and the keys that do not bring exactly one entry of that size."""
-    lengths = list(map(len, payloads))
-    if not lengths:
+    if not payloads:
         return 1, b""
+    lengths = list(map(len, payloads))
     usual = sizes[0] if sizes.count(sizes[0]) == len(sizes) else Counter(sizes).most_common(1)[0][0]
+    if lengths.count(usual) == len(lengths) == sizes.count(usual):
+        return usual, b""
     odd = [
         ODD.pack(place, length, size)
         for place, (length, size) in enumerate(zip(lengths, sizes, strict=True), 1)
