@@ -165,7 +165,7 @@ class BatchConsumer(FaustConsumer):
         wanted = frozenset(self._get_active_partitions() - self._rest.keys())
         self._thread.want(wanted)
         if self._fetching is None:
-            self._fetching = asyncio.ensure_future(self._thread.fetch(timeout_s))
+            self._fetching = self._thread.fetch(timeout_s)
         waits: list[asyncio.Future[Any]] = [self._fetching]
         if self._rest:  # else there is nothing that an acknowledgement could make room for
             self._waiting_for_ack = asyncio.get_running_loop().create_future()

@@ -148,9 +148,9 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def fetch(self, timeout_s: float) -> Mapping[TP, Fetched]:
+    def fetch(self, timeout_s: float) -> asyncio.Future[Mapping[TP, Fetched]]:
         """All that aiokafka has read ahead of the wanted partitions; waits for it at most `timeout_s`."""
-        return await self._in_thread(self._fetch(timeout_s))
+        return self._in_thread(self._fetch(timeout_s))
 
     async def move(self, tp: TP, offset: int) -> int:
         """Reads on from the offset; returns the epoch of what is read from now on."""
@@ -169,9 +169,9 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             return {}
         return await self._in_thread(self._standings())
 
-    async def _in_thread(self, work: Coroutine[Any, Any, T]) -> T:
+    def _in_thread(self, work: Coroutine[Any, Any, T]) -> asyncio.Future[T]:
         """Like `call_thread`, which has but two workers: a fetch and a commit that wait would leave none for a seek."""
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.thread_loop))
+        return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.thread_loop))
 
     async def _fetch(self, timeout_s: float) -> Mapping[TP, Fetched]:
         consumer = self._ensure_consumer()
