@@ -1,7 +1,8 @@
 """The course of one partition: rows of `applied` in the order of the log -> the ranges that its entries came in.
 
-Without a loss of state the rows follow each other without a hole, and one that is there twice is there twice the same.
-After a loss they go back: what they cover a second time was in the bags before under the first row's numbers, so the
+Without a loss of state the rows follow each other without a hole, and one that is there twice is there twice the same:
+a zombie may send it however late, and known by numbers that are not later than those that followed.
+After a loss rows go back: what they cover a second time was in the bags before under the first row's numbers, so the
 first row counts; a number of 0 (the shard was found beyond the range) is that of a range that nobody wrote down, which
 came after the one before. Neither is exact, so what is decided from the last row before the loss to the first row after
 it is called doubtful, in every partition (docs/protocol.md, P5). The price: a few ranges too many are.
@@ -50,12 +51,19 @@ class Course:
         if any((row.first, row.last, row.numbers) == (seen.first, seen.last, seen.numbers) for seen in self._lately):
             return None
         self._lately.append(row)
+        if self._is_late(row):
+            return None
         if self.first is None:
             self.first = self.next = row.first
         first = max(row.first, self.next)
         self.holes += row.first > self.next
         self._loss |= row.recovered or row.first < self.next
         return self._range(row, first) if first <= row.last else None
+
+    def _is_late(self, row: Row) -> bool:
+        """Whether it is from before what is known: after a loss the store's numbers go on from where time is."""
+        known = zip(row.numbers, self._numbers, strict=False)
+        return row.last < self.next and not row.recovered and all(number <= latest for number, latest in known)
 
     def _range(self, row: Row, first: int) -> Applied:
         known = self._numbers or (0,) * len(row.numbers)

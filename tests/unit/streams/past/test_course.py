@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streams.past.course import Course
-from streams.protocol.ports import Tp
+from streams.protocol.ports import LATE_ROWS, Tp
 from tests.support.past import row_of
 
 TP = Tp("orders", 0, "t")
@@ -27,6 +27,25 @@ def test_a_copy_that_a_zombie_sends_late_is_no_loss() -> None:
     rows = [row_of(TP, 0, 4, (7, 8)), row_of(TP, 5, 9, (9, 9)), row_of(TP, 0, 4, (7, 8)), row_of(TP, 10, 11, (11, 12))]
     made = [own.take(row) for row in rows]
     assert [one and one.after_loss for one in made] == [False, False, None, False]
+
+
+def test_a_zombie_may_have_slept_for_any_number_of_rows() -> None:
+    own = course()
+    rows = [row_of(TP, at, at, (100 + at, 200 + at)) for at in range(3 * LATE_ROWS)]
+    assert all(own.take(row) for row in rows)
+    assert own.take(rows[0]) is None
+    after = own.take(row_of(TP, 100, 101, (300, 400)))
+    assert after is not None
+    assert not after.after_loss
+
+
+def test_offsets_taken_again_under_later_numbers_are_a_loss_though_no_row_says_so() -> None:
+    own = course()
+    own.take(row_of(TP, 0, 4, (7, 8)))
+    assert own.take(row_of(TP, 0, 4, (9, 10))) is None
+    after = own.take(row_of(TP, 5, 9, (21, 22)))
+    assert after is not None
+    assert after.after_loss
 
 
 def test_what_is_taken_again_after_a_loss_counts_once_and_what_follows_says_so() -> None:
