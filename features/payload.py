@@ -21,16 +21,19 @@ from features.packed import kernel
 
 def payloads(group: Group, own: Own, owners: int, since: int = 0) -> list[bytes]:
     """The entries of each of `owners` entities, those of the range's events from place `since` on; b"" for none."""
-    plan = group.plan
-    words, ends = kernel().pack_events(
-        (own.table, own.others, measures(plan.measures, own.at, own.amount, own.flags)),
-        own.since(since),
-        owners,
-        (plan.fields, plan.summed, plan.counted, plan.ladder, CIRCLES),
-        group.numbers,
-        group.exact,
-        group.forever,
-        mark_of(group),
-    )
+    first, mark = own.since(since), mark_of(group)
+    words, ends, busiest = kernel().pack_events(own.table, own.others, first, owners, mark)
+    if busiest > kernel().FEW:
+        plan = group.plan
+        words, ends = kernel().pack_hot_events(
+            (own.table, own.others, measures(plan.measures, own.at, own.amount, own.flags)),
+            first,
+            owners,
+            mark,
+            (plan.fields, plan.summed, plan.counted, plan.ladder, CIRCLES),
+            group.numbers,
+            group.exact,
+            group.forever,
+        )
     blob = words.tobytes()
     return [blob[a * ENTRY_BYTES : b * ENTRY_BYTES] for a, b in pairwise(ends.tolist())]
