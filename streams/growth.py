@@ -25,13 +25,14 @@ from features.group import Group
 from streams.protocol.ports import Tp
 
 MOST_BYTES = 14_000  # of a bag; the limit is 16 KB, and other workers' ranges are seen late
-SHORTER, LONGER, MUCH_LONGER = 0.7, 0.5, 0.2  # of that less its tiles: above and below this share ranges change
+SHORTER, LONGER, MUCH_LONGER = 0.6, 0.4, 0.15  # of that less its tiles: above and below this share ranges change
 NOTABLE_BYTES = 3_000  # bags that are raw by so much are looked at after every range
 ENTRY_BYTES = 40
 FIRST_RANGE = 250
 ROUNDS = 3  # of all partitions, between changes of the size; the first still shows the size before
 LEAST_RANGE = 25
 EVERY = 500  # records between compactions while little in any bag is raw: a call costs 250-300 us whatever it does
+OFTEN = 25  # while more is
 QUIET_US = 3_000_000  # a partition without a range for so long has closed its last one
 REMEMBERED = 16  # ranges of each partition
 TOGETHER_US = 10_000  # ranges taken within so long were read in one go: of a bag in several, one swap will be accepted
@@ -159,9 +160,10 @@ class Growth:
         self._records += records
         self._appetite.fed(largest, self._stamps.partitions(self._tp.topic))
 
-    def due(self) -> bool:
+    def due(self, largest: Size) -> bool:
         """Whether to look for bags to fold in every group."""
-        due = bool(self._before) and self._records >= EVERY
+        enough = EVERY if largest.raw_bytes <= NOTABLE_BYTES else OFTEN
+        due = bool(self._before) and self._records >= enough
         if due:
             self._records = 0
         return due

@@ -39,8 +39,9 @@ def swaps_of(plan: Plan, bags: Sequence[ShardBags], growth: Growth, records: int
     found = plan.spread.gather([shard.bags for shard in bags])[:groups]
     owners = plan.spread.owners()[:groups]
     sizes = [largest_of(t.group, blobs) for t, blobs in zip(plan.touched, found, strict=True)]
-    growth.taken([shard.number for shard in bags], reduce(larger, sizes, NOTHING), records)
-    due, known = growth.due(), cache(growth.known)
+    largest = reduce(larger, sizes, NOTHING)
+    growth.taken([shard.number for shard in bags], largest, records)
+    due, known = growth.due(largest), cache(growth.known)
     full = [
         _full(touched, blobs, shards_of, growth, known)
         for touched, blobs, shards_of, size in zip(plan.touched, found, owners, sizes, strict=True)

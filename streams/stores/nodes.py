@@ -189,6 +189,7 @@ class Nodes:
         self._primaries: list[Node] = []
         self.cluster = bool(access.cluster)
         self._shared = Together(self._trip)
+        self._large = asyncio.Lock()
 
     @property
     def single(self) -> bool:
@@ -209,10 +210,11 @@ class Nodes:
     async def trip(self, calls: Sequence[tuple[int, bytes]]) -> Sequence[Reply]:
         """Sends each (shard, call) to its server, all at once; replies in the order of `calls`.
 
-        Small ones of the same moment share a round trip; a large one goes alone, for it would hold up the others.
+        Small ones of the same moment share a round trip. Large ones go one after the other: a server writes no answer
+        before it has served all whose calls it has read, and who is answered first works while the next is served.
         """
         small = sum(len(call) for _, call in calls) < SHARED_BYTES
-        replies = await (self._shared(calls) if small else self._trip(calls))
+        replies = await (self._shared(calls) if small else self._trip(calls, self._large))
         for (shard, _), reply in zip(calls, replies, strict=True):
             if isinstance(reply, Exception):
                 server = self._owners[shard].name if self._owners else self._seed.name
@@ -220,10 +222,10 @@ class Nodes:
                 raise meaning(reply, server)
         return replies
 
-    async def _trip(self, calls: Sequence[tuple[int, bytes]]) -> list[Reply]:
-        """An error reply is an element like any other."""
+    async def _trip(self, calls: Sequence[tuple[int, bytes]], turn: asyncio.Lock | None = None) -> list[Reply]:
+        """An error reply is an element like any other. Who waits for its turn does so within the time limit."""
         try:
-            async with self.guarded():
+            async with self.guarded(), turn or contextlib.nullcontext():
                 owners = await self._look()
                 if self._on_trip is not None:
                     self._on_trip()

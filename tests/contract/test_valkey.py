@@ -15,9 +15,9 @@ import redis
 from streams.protocol.places import home_shard
 from streams.protocol.ports import Limits, Stop, Verdict
 from streams.stores import admin, dump, keys, prepare
-from streams.stores.nodes import Access, Down
+from streams.stores.nodes import SHARED_BYTES, Access, Down, Nodes
 from streams.stores.valkey import CONFIG_TTL_MS, ValkeyStore
-from streams.stores.wire import LIBRARY
+from streams.stores.wire import LIBRARY, command
 from tests.contract.stores import (
     LIMITS,
     ORDERS,
@@ -290,3 +290,20 @@ async def test_a_wipe_reaches_shards_that_this_worker_has_not(real: ValkeyStore,
     await admin.wipe(fewer)
     await fewer.close()
     assert list(client.scan_iter()) == []
+
+
+async def test_of_large_calls_the_first_is_answered_before_the_next_is_sent(url: str) -> None:
+    """A server answers nobody before it has served all whose calls it has read: the first would wait for the last."""
+    sent = list[None]()
+    nodes = Nodes(Access(url), SHARDS, lambda: sent.append(None))
+    large = command("SET", keys.bag_key("user", "large", SHARDS)[1], b"x" * SHARED_BYTES, "PX", 1000)
+    shard = keys.bag_key("user", "large", SHARDS)[0]
+
+    async def asked() -> int:
+        await nodes.trip([(shard, large)])
+        return len(sent)
+
+    try:
+        assert await asyncio.gather(asked(), asked(), asked()) == (1, 2, 3)
+    finally:
+        await nodes.close()

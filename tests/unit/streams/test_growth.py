@@ -81,8 +81,8 @@ def test_what_is_seconds_old_is_folded_whoever_it_is_from() -> None:
 
 def test_nothing_is_folded_before_the_second_range() -> None:
     growth = Growth(OURS, Appetite(2_000), Stamps())
-    growth.taken([NOW], Size(MOST_BYTES, 1.0), EVERY)
-    assert not growth.due()
+    growth.taken([NOW], MUCH, EVERY)
+    assert not growth.due(MUCH)
     assert not growth.urgent(Size(MOST_BYTES, 1.0))
 
 
@@ -91,7 +91,7 @@ def test_small_bags_are_looked_at_now_and_then_and_large_ones_always() -> None:
     due = []
     for _ in range(8):
         growth.taken([NOW], Size(0, 0.0), EVERY // 4)
-        due.append(growth.due())
+        due.append(growth.due(LITTLE))
     assert sum(due) == 2
     assert growth.urgent(Size(NOTABLE_BYTES + 1, 0.0))
 
