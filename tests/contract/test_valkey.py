@@ -304,6 +304,7 @@ async def test_of_large_calls_the_first_is_answered_before_the_next_is_sent(url:
         return len(sent)
 
     try:
-        assert await asyncio.gather(asked(), asked(), asked()) == (1, 2, 3)
+        first, second, third = await asyncio.gather(asked(), asked(), asked())
+        assert (first, second, third) == (1, 2, 3)
     finally:
         await nodes.close()

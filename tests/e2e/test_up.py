@@ -193,7 +193,8 @@ def test_a_killed_worker_is_started_again(up: Callable[..., Up]) -> None:
 
 
 def test_a_killed_store_comes_back_with_its_data(up: Callable[..., Up]) -> None:
-    running = up("--workers", "0").ready()
+    own = str(free_port())  # the usual one may go to another test's store while this one's is dead
+    running = up("--workers", "0", "--store-port", own).ready()
     with redis.Redis.from_url(running.address("store")) as client:
         client.set("kept", "yes")
         running.child("valkey-server").kill()
