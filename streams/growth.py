@@ -2,8 +2,8 @@
 
 A bag can be folded only below the stamps that may still be asked for again, which is at most one range of each
 partition. So three things bound it: fold up to the first stamp that may be a partition's last range (`fold_below`),
-fold before it matters (`due`, `urgent`), and take shorter ranges while what is raw in a bag takes up much of the room
-that its tiles leave below 16 KB (`Appetite`): what cannot be folded yet is the last range of every partition, so half
+fold before it matters (`due`), and take shorter ranges while what is raw in a bag takes up much of the room that its
+tiles leave below 16 KB (`Appetite`): what cannot be folded yet is the last range of every partition, so half
 the range is half of it. Where the busiest merchant has a twentieth of all orders its bag would otherwise reach 40 KB
 while a backlog is drained.
 
@@ -32,7 +32,6 @@ FIRST_RANGE = 250
 ROUNDS = 3  # of all partitions, between changes of the size; the first still shows the size before
 LEAST_RANGE = 25
 EVERY = 500  # records between compactions while little in any bag is raw: a call costs 250-300 us whatever it does
-OFTEN = 25  # while more is
 QUIET_US = 3_000_000  # a partition without a range for so long has closed its last one
 REMEMBERED = 16  # ranges of each partition
 TOGETHER_US = 10_000  # ranges taken within so long were read in one go: of a bag in several, one swap will be accepted
@@ -161,16 +160,11 @@ class Growth:
         self._appetite.fed(largest, self._stamps.partitions(self._tp.topic))
 
     def due(self, largest: Size) -> bool:
-        """Whether to look for bags to fold in every group."""
-        enough = EVERY if largest.raw_bytes <= NOTABLE_BYTES else OFTEN
-        due = bool(self._before) and self._records >= enough
+        """Whether to look for bags to fold now."""
+        due = bool(self._before) and (largest.raw_bytes > NOTABLE_BYTES or self._records >= EVERY)
         if due:
             self._records = 0
         return due
-
-    def urgent(self, size: Size) -> bool:
-        """Whether to look for bags to fold among bags of this size."""
-        return bool(self._before) and size.raw_bytes > NOTABLE_BYTES
 
     def asks(self, group: str, entity: str, shard: int) -> bool:
         """Whether to ask for a swap of a bag that is over its cap."""

@@ -1,7 +1,7 @@
 """Which bags of a range are folded into tiles: those over their cap, as far as growth.py says that they may be.
 
-The price: the size of every bag of a range is looked at, and what is in them every so many records; at once in the
-groups where much in one is raw.
+The price: the size of every bag of a range is looked at, and
+what is in them every so many records, or at once where much in one is raw.
 """
 
 from __future__ import annotations
@@ -41,14 +41,12 @@ def swaps_of(plan: Plan, bags: Sequence[ShardBags], growth: Growth, records: int
     sizes = [largest_of(t.group, blobs) for t, blobs in zip(plan.touched, found, strict=True)]
     largest = reduce(larger, sizes, NOTHING)
     growth.taken([shard.number for shard in bags], largest, records)
-    due, known = growth.due(largest), cache(growth.known)
-    full = [
-        _full(touched, blobs, shards_of, growth, known)
-        for touched, blobs, shards_of, size in zip(plan.touched, found, owners, sizes, strict=True)
-        if due or growth.urgent(size)
-    ]
+    if not growth.due(largest):
+        return []
+    known = cache(growth.known)
+    full = [_full(*each, growth, known) for each in zip(plan.touched, found, owners, strict=True)]
     swaps = [swap for of_group in full if of_group for swap in _swaps(of_group, shards)]
-    return swaps + _joined_swaps(plan, bags, shards, growth, known) if due else swaps
+    return swaps + _joined_swaps(plan, bags, shards, growth, known)
 
 
 def _full(

@@ -10,10 +10,9 @@ it is called doubtful, in every partition (docs/protocol.md, P5). The price: a f
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
-from streams.protocol.ports import LATE_ROWS, Exceptions, Row
+from streams.protocol.ports import Exceptions, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,6 @@ class Course:
 
     def __init__(self, topic_id: str) -> None:
         self._topic_id = topic_id
-        self._lately: deque[Row] = deque(maxlen=LATE_ROWS)
         self._numbers: tuple[int, ...] = ()
         self._loss = False
         self.first: int | None = None  # the first offset that a row of this topic id covers
@@ -48,9 +46,6 @@ class Course:
         if row.topic_id != self._topic_id:
             self.strangers += 1
             return None
-        if any((row.first, row.last, row.numbers) == (seen.first, seen.last, seen.numbers) for seen in self._lately):
-            return None
-        self._lately.append(row)
         if self._is_late(row):
             return None
         if self.first is None:
@@ -63,7 +58,7 @@ class Course:
     def _is_late(self, row: Row) -> bool:
         """Whether it is from before what is known: after a loss the store's numbers go on from where time is."""
         known = zip(row.numbers, self._numbers, strict=False)
-        return row.last < self.next and not row.recovered and all(number <= latest for number, latest in known)
+        return row.last < self.next and any(row.numbers) and all(number <= latest for number, latest in known)
 
     def _range(self, row: Row, first: int) -> Applied:
         known = self._numbers or (0,) * len(row.numbers)

@@ -83,7 +83,7 @@ def test_nothing_is_folded_before_the_second_range() -> None:
     growth = Growth(OURS, Appetite(2_000), Stamps())
     growth.taken([NOW], MUCH, EVERY)
     assert not growth.due(MUCH)
-    assert not growth.urgent(Size(MOST_BYTES, 1.0))
+    assert not growth.due(Size(MOST_BYTES, 1.0))
 
 
 def test_small_bags_are_looked_at_now_and_then_and_large_ones_always() -> None:
@@ -93,12 +93,12 @@ def test_small_bags_are_looked_at_now_and_then_and_large_ones_always() -> None:
         growth.taken([NOW], Size(0, 0.0), EVERY // 4)
         due.append(growth.due(LITTLE))
     assert sum(due) == 2
-    assert growth.urgent(Size(NOTABLE_BYTES + 1, 0.0))
+    assert growth.due(Size(NOTABLE_BYTES + 1, 0.0))
 
 
 def test_a_large_bag_with_little_that_is_raw_is_small_in_this_respect() -> None:
     growth = grown(Stamps(), NOW, NOW + 1)
-    assert not growth.urgent(size_of(MOST_BYTES, 400))
+    assert not growth.due(size_of(MOST_BYTES, 400))
 
 
 def test_of_a_bag_that_two_ranges_have_read_in_one_go_one_asks_for_a_swap() -> None:
