@@ -164,6 +164,7 @@ def five_entities(folder: Path) -> dict[str, str]:
     """The environment of workers with the smaller vector. Its model is what of the shop's own it has inputs for."""
     definitions, shop = load(FIVE), shop_definitions()
     model = artefact.load(SHOP_MODEL, shop.vector.names, shop.vector.hash).model
+    assert isinstance(model, Logistic)
     inputs = [one for one in model.inputs if one.name in definitions.vector.names]
     path = artefact.save(
         folder, Logistic(inputs, model.bias, definitions.vector.names), version="1", name="five-entities",

@@ -27,8 +27,8 @@ from features.feature import Count, Feature, Mean, Share
 from features.group import Group
 from features.kinds import FRAUD, ORDERED
 from features.window import DAY_MS, HOUR_MS, WINDOW_7D, WINDOW_30D, Window
-from models.logistic import fit
 from training import handbook
+from training.fits.logistic import fit
 from training.handbook import Transactions
 from training.history import BATCH, Bags
 from training.metrics import Scored, measure

@@ -22,9 +22,9 @@ import numpy.typing as npt
 
 from models.exact import Floats
 from models.expression import Columns, Values
-from models.logistic import Logistic
 from models.reasons import NO_MODEL_REASON, plain
 from models.rules import PRECEDENCE, SCORE, Rule, Rules, hits
+from models.scorer import Scorer
 from schemas.decisions import Action, ReasonCode
 
 Bools = npt.NDArray[np.bool_]
@@ -60,7 +60,7 @@ class Decider:
     """Rules and a model, made ready for one vector. It keeps nothing between calls."""
 
     def __init__(
-        self, rules: Rules, model: Logistic | None, names: Sequence[str], words: Mapping[str, str] | None = None
+        self, rules: Rules, model: Scorer | None, names: Sequence[str], words: Mapping[str, str] | None = None
     ) -> None:
         """`names` are the columns of the vector that `decide` is given, `words` what reasons call them."""
         self._words = words or {}
@@ -69,8 +69,8 @@ class Decider:
         self._places = {
             action: [place for place, rule in enumerate(rules.rules) if rule.action == action] for action in PRECEDENCE
         }
-        self._features = model.features if model is not None else ()
-        self._places_of_features = [list(names).index(one.name) for one in self._features]
+        self._reads = [(list(names).index(name), name) for name in (model.reads if model is not None else ())]
+        self._usual = model.usual.tolist() if model is not None else []
 
     def decide(self, x: Floats) -> Decided:
         """(n, d) vectors, finite -> n decisions; n may be 0."""
@@ -139,11 +139,11 @@ class Decider:
         ]
 
     def _input_reason(self, place: int, row: Floats) -> ReasonCode:
-        one = self._features[place]
-        value = float(row[self._places_of_features[place]]) + 0.0
-        side = "HIGH" if value > one.usual else "LOW"
-        called = self._words.get(one.name, one.name)
-        return ReasonCode(f"{side}_{one.name.upper()}", f"{called}: {plain(value)}, usually {plain(one.usual)}", value)
+        (column, name), usual = self._reads[place], self._usual[place]
+        value = float(row[column]) + 0.0
+        side = "HIGH" if value > usual else "LOW"
+        called = self._words.get(name, name)
+        return ReasonCode(f"{side}_{name.upper()}", f"{called}: {plain(value)}, usually {plain(usual)}", value)
 
 
 def unusual_sessions(rules: Rules, names: Sequence[str], x: Floats) -> list[Unusual]:

@@ -2,12 +2,10 @@
 
 Amounts and counts have heavy tails, so each input is clipped to the range that training saw and then squashed by a
 signed logarithm to base 2 (`exact.log2_line`): a ratio such as "this order over the usual one" becomes a difference,
-which a linear model can see, and no single input can run away on a shop unlike the data. A range is what enough owners
-(customers) reached, not enough orders: one dear purchase stands in the windows of all orders after it. Fitting
-standardises the squashed inputs; the standardisation is folded into what is kept, so that a model reads as
+which a linear model can see, and no single input can run away on a shop unlike the data. A model reads as
     usual  the input of an ordinary order: it contributes nothing there
     weight what is added to the log-odds each time the input doubles (more exactly: 1 + input)
-and `bias` is the log-odds of an order that is usual in everything. Inputs that never vary in the data are left out.
+and `bias` is the log-odds of an order that is usual in everything. It is fitted by training/fits/logistic.py.
 
 A feature may come several times, clipped from below at different values: its line then bends there, and an amount can
 matter little up to 200 and much beyond.
@@ -19,24 +17,27 @@ inputs. The price: what depends on two inputs together, other than as a ratio, i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, ClassVar, Final, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from models.exact import Floats, inverse_log2_line, log2_line, logistic
+from models.documents import ArtefactError, column, file_of, number, object_of, with_format
+from models.exact import Floats, log2_line, logistic
+from models.scorer import checked_width
 from schemas.decisions import SCORE_DECIMALS
 
 Squash = Literal["log2", "none"]
 Ints = npt.NDArray[np.int64]
 
+FORMAT: Final = "logistic 1"  # of model.json: raise it when the same file comes to mean another score
+FILE: Final = "model.json"
+
+_INPUT_KEYS: Final = ("name", "usual", "low", "high", "weight")
 _CHUNK: Final = 512  # rows scored at a time: their inputs stay in the first cache levels
-_DIGITS: Final = 6  # significant ones of a fitted number: enough, readable, and stable against the last bits of BLAS
-_REACHED: Final = 30  # owners that went to the end of an input's range: the least that a mean is usually trusted with
-_SHARE: Final = 20  # where owners are few, one in so many is enough
-_FLAT: Final = 1e-9  # an input whose squashed spread is below this never varies
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +54,30 @@ class Input:
 class Logistic:
     """A fitted model, bound to the vector whose columns it reads. A value: nothing changes it after construction."""
 
-    __slots__ = ("_center", "_high", "_low", "_weight", "bias", "columns", "inputs", "squash", "width")
+    kind: ClassVar[str] = "logistic"
+    additive: ClassVar[bool] = True
+    __slots__ = (
+        "_center",
+        "_high",
+        "_low",
+        "_weight",
+        "bias",
+        "columns",
+        "inputs",
+        "reads",
+        "squash",
+        "usual",
+        "width",
+    )
 
     def __init__(self, inputs: Sequence[Input], bias: float, names: Sequence[str], squash: Squash = "log2") -> None:
         """`names` are the columns of the vector, among which each input must be."""
         self.inputs, self.bias, self.squash, self.width = tuple(inputs), float(bias), squash, len(names)
-        place = {name: column for column, name in enumerate(names)}
+        place = {name: at for at, name in enumerate(names)}
         self.columns: Ints = np.array([place[i.name] for i in inputs], dtype=np.int64)
+        first = {one.name: one for one in reversed(self.inputs)}  # of a feature the input over the whole of its range
+        self.reads: tuple[str, ...] = tuple(dict.fromkeys(one.name for one in self.inputs))
+        self.usual: Floats = np.array([first[name].usual for name in self.reads], dtype=np.float64)
         self._low, self._high, self._weight = (
             np.array([getattr(i, key) for i in inputs], dtype=np.float64)[:, None] for key in ("low", "high", "weight")
         )
@@ -68,8 +86,7 @@ class Logistic:
 
     def score(self, x: Floats) -> Floats:
         """(n, d) vectors -> (n,) risk in [0, 1], rounded to 1e-6."""
-        if x.shape[1] != self.width:
-            raise ValueError(f"a vector of {x.shape[1]} columns: this model reads vectors of {self.width}")
+        checked_width(x, self.width)
         risk = np.empty(len(x))
         for start in range(0, len(x), _CHUNK):
             rows = slice(start, start + _CHUNK)
@@ -78,16 +95,36 @@ class Logistic:
         return rounded
 
     def contributions(self, x: Floats) -> Floats:
-        """(n, d) -> (n, features): what each of `features` adds to the log-odds, all its inputs together."""
-        parts = dict.fromkeys((one.name for one in self.features), 0.0 * x[:, 0])
+        """(n, d) -> (n, reads): what each feature adds to the log-odds, all its inputs together."""
+        parts = dict.fromkeys(self.reads, 0.0 * x[:, 0])
         for one, part in zip(self.inputs, self._parts(x), strict=True):
             parts[one.name] = parts[one.name] + part
         return np.stack(list(parts.values()), axis=1) if parts else np.zeros((len(x), 0))
 
     @property
-    def features(self) -> tuple[Input, ...]:
-        """Each feature's first input: that over the whole of its range."""
-        return tuple({one.name: one for one in reversed(self.inputs)}.values())[::-1]
+    def base(self) -> float:
+        """The log-odds of an order that is usual in everything."""
+        return self.bias
+
+    def files(self) -> dict[str, bytes]:
+        """One line an input, for people."""
+        inputs = ",\n".join("    " + json.dumps({key: getattr(i, key) for key in _INPUT_KEYS}) for i in self.inputs)
+        head = f'  "format": "{FORMAT}",\n  "squash": "{self.squash}",\n  "bias": {json.dumps(self.bias)},\n'
+        return {FILE: f'{{\n{head}  "inputs": [\n{inputs}\n  ]\n}}\n'.encode()}
+
+    @classmethod
+    def of(cls, files: Mapping[str, bytes], names: Sequence[str]) -> Self:
+        """The model of `files`; raises ArtefactError."""
+        document = object_of(file_of(files, FILE), FILE)
+        with_format(document, FORMAT, FILE)
+        squash = document.get("squash")
+        if squash not in ("log2", "none"):
+            raise ArtefactError(f"{FILE}: squash = {squash!r}: want 'log2' or 'none'")
+        if not isinstance(document.get("inputs"), list):
+            raise ArtefactError(f"{FILE}: inputs is missing: want a list of inputs")
+        places = {name: at for at, name in enumerate(names)}
+        inputs = [_input(table, places) for table in document["inputs"]]
+        return cls(inputs, number(document.get("bias"), f"{FILE}: bias"), names, squash)
 
     def _parts(self, x: Floats) -> Floats:
         """(n, d) -> (inputs, n), one contiguous row an input."""
@@ -103,93 +140,15 @@ class Logistic:
         return log2_line(x) if self.squash == "log2" else x
 
 
-def fit(
-    x: Floats,
-    fraud: npt.NDArray[np.bool_],
-    names: Sequence[str],
-    *,
-    l2: float = 1.0,
-    squash: Squash = "log2",
-    bends: Sequence[float] = (),
-    owner: Ints | None = None,
-) -> Logistic:
-    """The likeliest model for (n, d) vectors and (n,) labels, with a ridge of strength `l2` on standardised inputs.
-
-    `bends` are quantiles: each column is offered once more from there on. Without them it is what scikit-learn's
-    LogisticRegression(C=1/l2) finds on the same inputs. `owner` (n,) says whose a row is: the rows of one are one
-    witness to how far an input goes (None: each row is its own). Raises ValueError where one class is absent.
-    """
-    if fraud.all() or not fraud.any():
-        raise ValueError(f"{int(fraud.sum())} frauds among {len(fraud)} orders: want some of both to fit a model")
-    low, high = _ranges(x, squash, bends, np.arange(len(x)) if owner is None else owner)
-    columns = np.tile(np.arange(x.shape[1]), 1 + len(bends))
-    z = np.clip(x[:, columns], low, high)
-    z = log2_line(z) if squash == "log2" else z
-    center, spread = z.mean(axis=0), z.std(axis=0)
-    used = np.flatnonzero(spread > _FLAT)
-    used = used[
-        np.argsort(columns[used], kind="stable")
-    ]  # what is of one column stands together, the whole of it first
-    weight, bias = newton((z[:, used] - center[used]) / spread[used], fraud.astype(np.float64), l2)
-    inputs = [
-        Input(
-            name=names[columns[place]],
-            usual=_short(inverse_log2_line(center[place]) if squash == "log2" else float(center[place])),
-            low=_short(low[place]),
-            high=_short(high[place]),
-            weight=_short(w / spread[place]),
-        )
-        for place, w in zip(used.tolist(), weight.tolist(), strict=True)
-    ]
-    return Logistic(inputs, _short(bias), names, squash)
-
-
-def newton(z: Floats, y: Floats, l2: float, steps: int = 100) -> tuple[Floats, float]:
-    """Weights and bias that minimise log loss + l2/2 |weights|^2: Newton's method, halving a step that overshoots.
-
-    `z` (n, d) standardised; `y` (n,) 0 or 1. The bias bears no penalty.
-    """
-    design = np.column_stack([z, np.ones(len(z))])
-    ridge = np.full(design.shape[1], l2)
-    ridge[-1] = 0.0
-    theta = np.zeros(design.shape[1])
-    loss = _loss(design, y, ridge, theta)
-    for _ in range(steps):
-        p = 1.0 / (1.0 + np.exp(-(design @ theta)))
-        slope = design.T @ (p - y) + ridge * theta
-        curve = (design * (p * (1.0 - p))[:, None]).T @ design + np.diag(ridge + 1e-9)
-        move, before = np.linalg.solve(curve, slope), loss
-        while (loss := _loss(design, y, ridge, theta - move)) > before and np.abs(move).max() > 1e-9:
-            move /= 2
-        theta = theta - move
-        if np.abs(move).max() < 1e-9:
-            break
-    return theta[:-1], float(theta[-1])
-
-
-def _loss(design: Floats, y: Floats, ridge: Floats, theta: Floats) -> float:
-    logit = design @ theta
-    return float(np.logaddexp(0.0, logit).sum() - y @ logit + (ridge * theta**2).sum() / 2)
-
-
-def _ranges(x: Floats, squash: Squash, bends: Sequence[float], owner: Ints) -> tuple[Floats, Floats]:
-    """Where inputs are clipped, the whole columns first; as far as they go where they are taken as they are."""
-    lowest, highest = (x.min(axis=0), x.max(axis=0)) if squash == "none" else _reached(x, owner)
-    low = np.concatenate([lowest, *(np.quantile(x, bend, axis=0) for bend in bends)])
-    return low, np.maximum(np.tile(highest, 1 + len(bends)), low)
-
-
-def _reached(x: Floats, owner: Ints) -> tuple[Floats, Floats]:
-    """(d,) each: the smallest and the largest value that _REACHED owners went to; one in _SHARE where that is less."""
-    order = np.argsort(owner, kind="stable")
-    first = np.unique(owner[order], return_index=True)[1]
-    least, most = (np.sort(of.reduceat(x[order], first, axis=0), axis=0) for of in (np.minimum, np.maximum))
-    owners = min(_REACHED, 1 + len(first) // _SHARE)
-    return least[owners - 1], most[-owners]
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.{_DIGITS}g}")
+def _input(table: Any, places: Mapping[str, int]) -> Input:
+    if not isinstance(table, dict) or set(table) != set(_INPUT_KEYS):
+        raise ArtefactError(f"{FILE}: input {table!r}: want exactly {', '.join(_INPUT_KEYS)}")
+    name = table["name"]
+    column(name, places, FILE)
+    numbers = {key: number(table[key], f"{FILE}: input {name!r}: {key}") for key in _INPUT_KEYS[1:]}
+    if numbers["low"] > numbers["high"]:
+        raise ArtefactError(f"{FILE}: input {name!r}: low = {numbers['low']} is above high = {numbers['high']}")
+    return Input(name, **numbers)
 
 
 def _sum_rows(parts: Floats) -> Floats:

@@ -17,14 +17,14 @@ import msgspec
 
 from features.definitions import Definitions
 from models import artefact, rules
-from models.artefact import Artefact, ArtefactError
+from models.artefact import Artefact
 from models.decide import Decider
+from models.documents import ArtefactError
 from models.rules import Rules
 from streams.protocol.ports import Stop
 
 DEFAULT = Path(rules.__file__).parent / "default"
 DEFAULT_RULES = DEFAULT / "rules.toml"
-MODEL_FILES = ("model.json", "manifest.json")
 VERSION = 1  # of the content that the store keeps; a reader refuses what is newer
 
 
@@ -80,9 +80,10 @@ def from_files(definitions: Definitions, rules_file: Path | None, model_folder: 
     why = "no model is named (HEADRACE_MODEL)"
     if folder is not None:
         try:
-            loaded = artefact.load(folder, definitions.vector.names, definitions.vector.hash)
-            words = {one.name: called[one.name] for one in loaded.model.features if one.name in called}
-            model, why = {name: (folder / name).read_text() for name in MODEL_FILES}, ""
+            files = artefact.read(folder)
+            loaded = artefact.parse(files, definitions.vector.names, definitions.vector.hash, str(folder))
+            words = {name: called[name] for name in loaded.model.reads if name in called}
+            model, why = {name: content.decode() for name, content in files.items()}, ""
         except ArtefactError as error:
             why = str(error)
     return _ready(Content(rules_text, model, definitions.vector.hash, words), definitions, why)
@@ -156,8 +157,8 @@ def _ready(content: Content, definitions: Definitions, why: str) -> Configuratio
 
 
 def _artefact(files: Mapping[str, str], definitions: Definitions) -> Artefact:
-    model, manifest = (files[name].encode() for name in MODEL_FILES)
-    return artefact.parse(model, manifest, definitions.vector.names, definitions.vector.hash, "the pinned model")
+    encoded = {name: content.encode() for name, content in files.items()}
+    return artefact.parse(encoded, definitions.vector.names, definitions.vector.hash, "the pinned model")
 
 
 def _is_shop(definitions: Definitions) -> bool:

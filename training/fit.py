@@ -40,11 +40,12 @@ import numpy as np
 
 from features.columns import Floats, Floats2d, Ints
 from features.definitions import Definitions
-from models.logistic import Logistic, fit
+from models.logistic import Logistic
 from schemas.events import Item, Order
 from schemas.money import DEFAULT_BASE
 from schemas.timestamps import rfc3339
 from training import handbook, history
+from training.fits.logistic import fit
 from training.handbook import Split, Transactions
 from training.metrics import Bools, Measured, Scored, gain, measure
 

@@ -159,7 +159,7 @@ def test_the_shop_in_fast_motion_is_the_shop_with_shorter_windows() -> None:
 
 def test_the_shipped_model_is_accepted_for_it(tmp_path: Path) -> None:
     vector = soak_features.definitions.vector
-    assert artefact.load(soak.fast_model(tmp_path), vector.names, vector.hash).model.inputs
+    assert artefact.load(soak.fast_model(tmp_path), vector.names, vector.hash).model.reads
 
 
 def test_every_event_is_a_good_one_and_none_comes_twice() -> None:

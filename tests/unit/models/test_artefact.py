@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.artefact import ArtefactError, load, save
+from models.artefact import load, save
+from models.documents import ArtefactError
 from models.logistic import Input, Logistic
 
 NAMES = ("order_amount", "user_count_1h")
@@ -39,7 +40,7 @@ def edited(folder: Path, file: str, **change: object) -> Path:
     if file == "model.json":
         import hashlib
 
-        edited(folder, "manifest.json", model_hash=hashlib.sha256(path.read_bytes()).hexdigest())
+        edited(folder, "manifest.json", files={file: hashlib.sha256(path.read_bytes()).hexdigest()})
     return folder
 
 

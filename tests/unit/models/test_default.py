@@ -59,7 +59,7 @@ def test_the_manifest_says_what_the_model_was_fitted_on_and_what_that_lacks() ->
 
 
 def test_the_model_has_no_opinion_on_what_its_data_could_not_show() -> None:
-    groups = {one.name.split("_")[0] for one in shipped_model().model.inputs}
+    groups = {name.split("_")[0] for name in shipped_model().model.reads}
     assert groups <= {"order", "user"}
 
 

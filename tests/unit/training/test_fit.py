@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from features.shop import shop_definitions
 from models import artefact
+from models.logistic import Logistic
 from schemas.events import Order
 from streams.cli.fit import command
 from streams.data.dataset import Window
@@ -116,8 +117,9 @@ def test_the_command_says_where_it_looked_for_data(tmp_path: Path) -> None:
 def test_the_model_that_ships_is_what_the_command_fits() -> None:
     """Half a minute: the fit on the recorded data gives the inputs that are committed."""
     shipped = Path(artefact.__file__).parent / "default" / "shop-logistic" / "1"
-    loaded = artefact.load(shipped, DEFINITIONS.vector.names, DEFINITIONS.vector.hash)
+    loaded = artefact.load(shipped, DEFINITIONS.vector.names, DEFINITIONS.vector.hash).model
+    assert isinstance(loaded, Logistic)
     again = fit_handbook(DATA, DEFINITIONS)
-    assert [one.name for one in again.model.inputs] == [one.name for one in loaded.model.inputs]
-    for ours, theirs in zip(again.model.inputs, loaded.model.inputs, strict=True):
+    assert [one.name for one in again.model.inputs] == [one.name for one in loaded.inputs]
+    for ours, theirs in zip(again.model.inputs, loaded.inputs, strict=True):
         assert ours.weight == pytest.approx(theirs.weight, rel=1e-4)

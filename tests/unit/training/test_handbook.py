@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.logistic import fit
 from training import handbook
+from training.fits.logistic import fit
 from training.handbook import DAY_S, FEATURES, PUBLISHED, NoDataError, Transactions
 from training.metrics import Scored
 
