@@ -24,7 +24,7 @@ from models.scorer import Scorer
 MANIFEST_FILE: Final = "manifest.json"
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_FILE: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}\.[a-z]{2,12}")
+_FILE: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,95}")
 
 
 @dataclass(frozen=True, slots=True)
