@@ -30,6 +30,7 @@ DURABLE: Mapping[str, str] = {
     "appendonly": "yes",
     "appendfsync": "always",
     "maxmemory-policy": "noeviction",
+    "prefetch-batch-max-size": "128",  # docs/store.md says why
 }
 
 # The wheel's server has the C library's allocator, which keeps small pieces that were freed as they are, each for the
