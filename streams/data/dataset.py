@@ -57,7 +57,7 @@ class Dataset(Protocol):
         ...
 
     def records(self, window: Window) -> Iterator[Record]:
-        """The events within the window, by time. What refers to an event outside it is left out."""
+        """The events within the window, by time."""
         ...
 
 

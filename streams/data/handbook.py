@@ -50,12 +50,15 @@ class Handbook:
         return _ms(min(group.min for group in groups)), _ms(max(group.max for group in groups)) + LABEL_DELAY_MS
 
     def records(self, window: Window) -> Iterator[Record]:
-        """Orders of the window, and the labels of these orders that are due within it."""
+        """Orders of the window, and the labels that are due within it, also of orders before it: so a replay that goes
+        on where another ended sends what one would have sent.
+        """
         due: deque[tuple[int, Row]] = deque()  # by time, since the delay is one for all
-        for row in self._rows(window):
-            while due and due[0][0] <= row[1]:
-                yield _label(*due.popleft())
-            yield _order(row)
+        for row in self._rows(Window(window.since_ms - LABEL_DELAY_MS, window.until_ms)):
+            if window.holds(row[1]):
+                while due and due[0][0] <= row[1]:
+                    yield _label(*due.popleft())
+                yield _order(row)
             if row[5] and window.holds(row[1] + LABEL_DELAY_MS):
                 due.append((row[1] + LABEL_DELAY_MS, row))
         while due:

@@ -78,12 +78,19 @@ def test_a_fraud_is_charged_back_seven_days_later_in_its_place_in_time(handbook:
     accepted(records)
 
 
-def test_a_window_leaves_out_labels_of_orders_that_it_leaves_out(handbook: Dataset) -> None:
+def test_a_window_has_the_orders_and_the_labels_of_its_time(handbook: Dataset) -> None:
     window = Window(APRIL_MS + 2 * DAY_MS, APRIL_MS + 20 * DAY_MS)
     records = list(handbook.records(window))
-    assert {record.topic for record in records} == {"orders"}
-    assert len(records) == 36
+    assert [(r.topic, r.timestamp_ms) for r in records if r.topic == "labels"] == [("labels", APRIL_MS + 8 * DAY_MS)]
+    assert len(records) == 36 + 1
     assert all(window.holds(record.timestamp_ms or 0) for record in records)
+
+
+@pytest.mark.parametrize("cut_ms", [0, 5 * DAY_MS, 8 * DAY_MS, 8 * DAY_MS + 1, 19 * DAY_MS, 25 * DAY_MS])
+def test_a_replay_in_two_parts_sends_what_one_would(handbook: Dataset, cut_ms: int) -> None:
+    cut_ms += APRIL_MS
+    parts = [*handbook.records(Window(until_ms=cut_ms)), *handbook.records(Window(since_ms=cut_ms))]
+    assert parts == list(handbook.records(Window()))
 
 
 def test_a_data_set_knows_its_span_without_being_read(handbook: Dataset, ga360: Dataset) -> None:
