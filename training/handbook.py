@@ -123,9 +123,9 @@ def around(transactions: Transactions) -> Transactions:
     return transactions.rows(np.flatnonzero((day >= start - WARM_DAYS) & (day < end)))
 
 
-def split(transactions: Transactions, test_days: int = TEST_DAYS) -> Split:
-    """The book's week of training and its week of test, or more days of test."""
-    day, start = transactions.day, day_of(TRAIN_FROM)
+def split(transactions: Transactions, test_days: int = TEST_DAYS, train_from: str = TRAIN_FROM) -> Split:
+    """The book's week of training and its week of test, or more days of test, or the same from another day on."""
+    day, start = transactions.day, day_of(train_from)
     train = np.flatnonzero((day >= start) & (day < start + TRAIN_DAYS))
     known = set(transactions.customer[train][transactions.fraud[train]].tolist())
     test = []
