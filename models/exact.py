@@ -9,6 +9,8 @@ each, so that nothing is fused or reordered.
   costs a tenth of a true logarithm. As a squashing of heavy tails it is as good.
 - `logistic` reduces its argument by multiples of ln 2 and sums 13 terms of Taylor's series: within 4e-16 of the true
   value.
+- `log` takes the octaves off and sums 11 terms of the series of atanh, and `logit` and `softplus` are made of it:
+  within a few last bits of the true value.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ _LN2_LOW: Final = 1.90821492927058770002e-10
 _PER_LN2: Final = 1.4426950408889634
 _TERMS: Final = 13
 _FLAT: Final = 40.0  # beyond it the curve is 0 or 1 to within 5e-18
+_SQRT_HALF: Final = 0.7071067811865476
+_ATANH_TERMS: Final = 11  # s^2 is at most .0295, so the next one is below 2e-18
 
 
 def log2_line(values: Floats) -> Floats:
@@ -52,6 +56,34 @@ def logistic(logit: Floats) -> Floats:
     shrunk = _exp(-np.minimum(np.absolute(logit), _FLAT))
     above = np.where(logit < 0.0, shrunk, 1.0)
     return above / (1.0 + shrunk)
+
+
+def log(x: Floats) -> Floats:
+    """The natural logarithm of positive numbers."""
+    part, octaves = np.frexp(x)
+    small = part < _SQRT_HALF
+    part = np.where(small, part * 2.0, part)  # from sqrt(1/2) to sqrt(2)
+    octaves = (octaves - small).astype(np.float64)
+    s = (part - 1.0) / (part + 1.0)
+    square = s * s
+    total = np.full_like(s, 1.0 / (2 * _ATANH_TERMS + 1))
+    for term in range(_ATANH_TERMS - 1, -1, -1):
+        total *= square
+        total += 1.0 / (2 * term + 1)
+    total *= 2.0 * s
+    total += octaves * _LN2_LOW
+    total += octaves * _LN2_HIGH
+    return total
+
+
+def logit(p: Floats) -> Floats:
+    """The log-odds of probabilities inside (0, 1)."""
+    return log(p / (1.0 - p))
+
+
+def softplus(x: Floats) -> Floats:
+    """ln(1 + e^x), never overflowing."""
+    return np.maximum(x, 0.0) + log(1.0 + _exp(-np.minimum(np.absolute(x), _FLAT)))
 
 
 def _exp(x: Floats) -> Floats:

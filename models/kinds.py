@@ -13,6 +13,7 @@ from models.documents import ArtefactError
 from models.scorer import Scorer
 
 KINDS: Final[Mapping[str, str]] = {
+    "blend": "models.blend:Blend",
     "logistic": "models.logistic:Logistic",
 }
 

@@ -6,8 +6,9 @@ tests/contract/test_scorers.py holds each kind to:
     - a score is in [0, 1], rounded to 1e-6, never NaN for finite vectors;
     - a row's score does not depend on the rows beside it, nor on how many there are, none included;
     - what was saved scores the same when loaded, to the last bit, and the same model gives the same files;
-    - contributions add up: `base` and a row's contributions make the log-odds of its score, where the kind is
-      `additive`, else they are all 0.
+    - contributions add up: `base` and a row's contributions make the log-odds of its score, where the model is
+      `additive`. Else they leave something out: all of it (they are 0) where a kind cannot tell, and of a blend
+      (models/blend.py) what its other members say.
 Online models keep their learning apart (training/online): what is here never learns.
 """
 
@@ -24,7 +25,11 @@ class Scorer(Protocol):
     """A fitted model. Shapes: n orders, d columns of the vector, r columns that the model reads."""
 
     kind: ClassVar[str]  # its name in models/kinds.py
-    additive: ClassVar[bool]  # whether `contributions` explains the score exactly
+
+    @property
+    def additive(self) -> bool:
+        """Whether `contributions` explains the whole score."""
+        ...
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -46,7 +51,7 @@ class Scorer(Protocol):
         ...
 
     def contributions(self, x: Floats) -> Floats:
-        """(n, d) -> (n, r): what each column adds to the log-odds."""
+        """(n, d) -> (n, r): what each column adds to the log-odds, as far as the model can tell."""
         ...
 
     def files(self) -> dict[str, bytes]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.exact import inverse_log2_line, log2_line, logistic
+from models.exact import inverse_log2_line, log, log2_line, logistic, logit, softplus
 
 finite = st.floats(-1e15, 1e15)
 
@@ -62,3 +62,23 @@ def test_the_bits_are_those_written_down() -> None:
     x = np.concatenate([np.arange(-3000, 3000) / 7.0, np.ldexp(1.5, np.arange(-80, 80))])
     assert hashlib.sha256(log2_line(x).tobytes()).hexdigest()[:16] == "a114b4bbbccb4e59"
     assert hashlib.sha256(logistic(x / 10).tobytes()).hexdigest()[:16] == "047425ea4cde2f0a"
+    assert hashlib.sha256(log(x[x > 0]).tobytes()).hexdigest()[:16] == "76373456c133fadd"
+    assert hashlib.sha256(softplus(x / 10).tobytes()).hexdigest()[:16] == "33f5066a1329e354"
+
+
+@settings(deadline=None)
+@given(x=st.floats(5e-324, 1e308))
+def test_the_natural_logarithm_is_the_true_one(x: float) -> None:
+    assert float(log(np.array([x]))[0]) == pytest.approx(math.log(x), rel=1e-15, abs=1e-15)
+
+
+@settings(deadline=None)
+@given(p=st.floats(5e-7, 1 - 5e-7))
+def test_the_logistic_curve_undoes_log_odds(p: float) -> None:
+    assert float(logistic(logit(np.array([p])))[0]) == pytest.approx(p, rel=1e-13)
+
+
+@settings(deadline=None)
+@given(x=st.floats(-500, 500))
+def test_softplus_is_the_true_one(x: float) -> None:
+    assert float(softplus(np.array([x]))[0]) == pytest.approx(np.logaddexp(0, x), rel=1e-14, abs=1e-15)
