@@ -6,8 +6,8 @@ UV := $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python --const
 SECONDS_OF_DEMO ?=
 MINUTES ?= 20
 PEERBENCH ?= ../shared/bench
-SOURCES := schemas features models archive training streams simulation bench tests
-RUN_BY_WORKERS := schemas features models streams
+SOURCES := schemas features models storage archive training streams simulation bench tests
+RUN_BY_WORKERS := schemas features models storage streams
 .DEFAULT_GOAL := help
 .PHONY: help bytecode demo test check format lint types imports test-kafka crash soak bench figures constraints clean
 

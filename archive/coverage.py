@@ -9,8 +9,8 @@ from archive.columns import OFFSET, cut
 from archive.cover import Cover, Gap, Piece
 from archive.names import DAY_MS, date_of
 from archive.parquet import opened
-from archive.places import Place
 from archive.reader import ALWAYS, AT_ONCE, Between, covers, files
+from storage.places import Place
 
 
 @dataclass(frozen=True, slots=True)

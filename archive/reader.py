@@ -20,9 +20,10 @@ from archive.arrow import pa
 from archive.columns import OFFSET, TIMESTAMP, cut
 from archive.cover import Cover, Piece, by_partition, cover
 from archive.errors import ArchiveError
+from archive.listing import files_of
 from archive.names import DAY_MS, File, date_of, day_of
 from archive.parquet import About, about, opened
-from archive.places import Place, place_of
+from storage.places import Place, place_of
 
 TRIES: Final = 5  # listings, before a hole or a missing file is believed
 AT_ONCE: Final = 16  # footers
@@ -86,7 +87,7 @@ def listed(place: Place, topic: str | None = None) -> list[File]:
     One alone may miss files that were merged while it was taken, and the merged one: then a partition seems to end
     early. Some of these files may be gone: another covers them.
     """
-    return list({file.span: file for file in (*place.files(topic), *place.files(topic))}.values())
+    return list({file.span: file for file in (*files_of(place, topic), *files_of(place, topic))}.values())
 
 
 def covers(place: Place, topic: str | None = None) -> list[tuple[tuple[str, int], Cover]]:
@@ -172,7 +173,7 @@ class Partition:
         )
 
     def _cover(self, since: int) -> Cover:
-        listed = self.place.files(self.topic)
+        listed = files_of(self.place, self.topic)
         return cover([file for file in listed if file.span.partition == self.partition], since)
 
 

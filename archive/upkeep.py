@@ -16,9 +16,10 @@ from typing import Any, Final
 from archive.arrow import pa
 from archive.columns import cut, records_of, schema_of, table_of
 from archive.cover import Merge, Piece, by_partition, contained, expired, merges
+from archive.listing import files_of
 from archive.names import File
 from archive.parquet import GROUP_BYTES, GROUP_ROWS, About, about, opened, writer
-from archive.places import Folder, Place
+from storage.places import Folder, Place
 
 SWEEP_S: Final = 86_400.0  # a temporary file of this age has no writer any more
 
@@ -67,7 +68,7 @@ def expire(place: Place, group: Sequence[File], before: str, today: str) -> Kept
 
 def partitions(place: Place, topic: str | None = None) -> list[list[File]]:
     """The files of an archive, a list for each partition."""
-    return list(by_partition(place.files(topic)).values())
+    return list(by_partition(files_of(place, topic)).values())
 
 
 def sweep(place: Place, now_s: float) -> int:

@@ -38,7 +38,6 @@ from archive.columns import Row as Kept
 from archive.coverage import select
 from archive.names import DAY_MS, Span, date_of, day_of
 from archive.parquet import encode
-from archive.places import Place, place_of
 from bench import figure
 from features.definitions import Definitions, Flow
 from features.events import order_columns
@@ -53,6 +52,7 @@ from schemas.decode import decode_batch
 from schemas.ids import decision_id
 from schemas.money import Rates
 from schemas.timestamps import rfc3339
+from storage.places import Place, place_of
 from streams.cli.sets import replayed
 from streams.protocol.ports import Row
 from streams.transport.applied import encode_row

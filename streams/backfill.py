@@ -21,12 +21,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from archive.errors import ArchiveError
-from archive.places import Place
 from features.definitions import Definitions
 from features.group import Group
 from features.skew import Skews
 from schemas.settings import Settings
 from schemas.timestamps import rfc3339
+from storage.places import Place
 from streams.past.feed import Feed
 from streams.past.reading import Partition
 from streams.pouring import Pouring, Tell

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from archive.places import Place
 from features.definitions import Definitions, Flow
 from features.filling import Filling
 from features.group import Group
 from features.skew import Sample, Skews
 from features.vector import Vector
+from storage.places import Place
 from streams.past.archived import ArchivePast
 from streams.past.feed import Feed
 from streams.past.reading import Partition

@@ -44,7 +44,7 @@ from streams.transport.source import KafkaSource
 from streams.work import Prepared, RangeWork
 
 if TYPE_CHECKING:
-    from archive.places import Place
+    from storage.places import Place
 
 PARTITIONS_AT_ONCE = 4
 LEAVES_WITHIN_S = 12.0  # a static member that ended is in the group until its session is over

@@ -13,11 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from archive.errors import ArchiveDown
 from archive.names import File
 from archive.parquet import encode
-from archive.places import Place
 from archive.reader import footer, listed
+from storage.errors import StorageDown
+from storage.places import Place
 from streams.archive.buffer import Cut
 from streams.archive.metrics import ArchiveMetrics
 
@@ -46,7 +46,7 @@ class Files:
 
         def look() -> str:
             if (facts := footer(self.place, file)) is None:
-                raise ArchiveDown(f"{self.place.shown}: {file.span.path} is listed and cannot be opened")
+                raise StorageDown(f"{self.place.shown}: {file.span.path} is listed and cannot be opened")
             return facts.topic_id
 
         return await self.patiently("list", look)
@@ -68,7 +68,7 @@ class Files:
         while True:
             try:
                 done = await asyncio.get_running_loop().run_in_executor(self.pool, work)
-            except ArchiveDown as down:
+            except StorageDown as down:
                 self.metrics.errors.labels(doing).inc()
                 if not told or wait_s >= LONGEST_WAIT_S:
                     log.warning("waiting for the archive's place", extra={"doing": doing, "why": str(down)})

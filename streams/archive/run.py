@@ -13,10 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from typing import Any
 
-from archive.errors import ArchiveDown, ArchiveError
-from archive.places import Place, place_of
+from archive.errors import ArchiveError
 from schemas.settings import Settings
 from schemas.topics import registry_of
+from storage.errors import StorageDown, StorageError
+from storage.places import Place, place_of
 from streams.archive.archiver import Archiver, Bounds
 from streams.archive.buffer import Limits
 from streams.archive.files import Files
@@ -48,10 +49,10 @@ def run_archive(settings: Settings, *, skip_lost: bool = False) -> int:
     configure(name="archive")
     try:
         asyncio.run(_run(settings, skip_lost))
-    except (Stop, ArchiveError) as stop:
+    except (Stop, ArchiveError, StorageError) as stop:
         log.critical("the archive must stop: %s", stop)
         return MUST_STOP
-    except (SinkDown, ArchiveDown) as down:
+    except (SinkDown, StorageDown) as down:
         log.critical("the archive could not start: %s", down)
         return BROKE
     except Exception as error:
@@ -64,7 +65,7 @@ def run_archive(settings: Settings, *, skip_lost: bool = False) -> int:
 
 
 def archive_of(settings: Settings) -> Place:
-    """The place that the settings name; raises ArchiveError where they name none, or one that cannot be meant."""
+    """The place that the settings name; raises ArchiveError where they name none, StorageError for no place at all."""
     if settings.archive.url is None:
         raise ArchiveError(
             "no place is named for the archive: set HEADRACE_ARCHIVE__URL to a folder, or to s3://bucket/prefix"

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from archive import upkeep
 from archive.cover import by_partition
+from archive.listing import files_of
 from archive.names import date_of, day_of
 from archive.upkeep import Kept
 from streams.archive import stops
@@ -61,10 +62,10 @@ class Upkeep:
                 await self.files.patiently("upkeep", self.once)
 
     def once(self) -> None:
-        """One round, in a thread; raises ArchiveDown."""
+        """One round, in a thread; raises StorageDown."""
         done, ours = Kept(), self.ours()
         for topic in sorted({topic for topic, _ in ours}):
-            for key, group in by_partition(self.files.place.files(topic)).items():
+            for key, group in by_partition(files_of(self.files.place, topic)).items():
                 if key in ours:
                     done += upkeep.compact(self.files.place, group, self.compact_bytes)
         if self.keep_days is not None:
@@ -79,7 +80,7 @@ class Upkeep:
         today = day_of(self.now_ms())
         done = Kept()
         for topic in sorted({topic for topic, _ in ours}):
-            for key, group in by_partition(self.files.place.files(topic)).items():
+            for key, group in by_partition(files_of(self.files.place, topic)).items():
                 if key in ours:
                     done += upkeep.expire(self.files.place, group, date_of(max(0, today - days)), date_of(today))
         return done

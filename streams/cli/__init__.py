@@ -56,7 +56,8 @@ EXPECTED = (
     ("streams.data.cluster", "ClusterError"),
     ("streams.data.sender", "SendError"),
     ("archive.errors", "ArchiveError"),
-    ("archive.errors", "ArchiveDown"),
+    ("storage.errors", "StorageError"),
+    ("storage.errors", "StorageDown"),
     ("aiokafka.errors", "KafkaError"),
     ("redis.exceptions", "RedisError"),
 )

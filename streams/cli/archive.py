@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from archive.coverage import Held
-    from archive.places import Place
+    from storage.places import Place
 
 WIDE = 140  # columns in a pipe: no cell is cut off
 

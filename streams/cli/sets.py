@@ -19,10 +19,10 @@ from streams.cli.replay import Moment
 from streams.cli.table import print_table
 
 if TYPE_CHECKING:
-    from archive.places import Place
     from features.definitions import Definitions
     from features.replay import Rebuilt
     from features.skew import Skews
+    from storage.places import Place
     from streams.past.vectors import Exact
     from training.sets.asked import Asked, Built, Tell, Vectors
 

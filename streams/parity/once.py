@@ -46,7 +46,7 @@ async def once(settings: Settings, asked: Asked, oracle: Oracle | None = None) -
 
 async def once_archived(settings: Settings, asked: Asked, oracle: Oracle | None, settled_s: float) -> Report:
     """Reads the archive; raises ArchiveError where none is named, or it lacks something."""
-    from archive.places import place_of  # pyarrow: a second that who asks Kafka need not wait
+    from storage.places import place_of  # pyarrow: a second that who asks Kafka need not wait
     from streams.past.archived import ArchivePast
 
     if settings.archive.url is None:

@@ -15,10 +15,10 @@ from archive.columns import Row as Record
 from archive.columns import records_of
 from archive.cover import Piece, by_partition, cover
 from archive.names import File, date_of, day_of
-from archive.places import Place
 from archive.reader import Partition as Part
 from archive.reader import footer, listed
 from schemas.topics import applied_partition
+from storage.places import Place
 from streams.past.reading import Line, Partition, Topic
 from streams.protocol.ports import Row
 from streams.transport.applied import APPLIED, decode_row

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 from archive.columns import Row, records_of
 from archive.cover import cover
-from archive.places import Place
 from archive.reader import Partition, footer, listed
 from schemas.records import Record
+from storage.places import Place
 from streams.protocol.ports import Batch, Stop, Tp
 from streams.transport.source import KafkaSource
 

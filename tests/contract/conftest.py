@@ -1,4 +1,5 @@
-"""The stores that the contract is held against: memory, one Valkey with 16 shards, a cluster of three.
+"""The stores that the contract is held against: memory, one Valkey with 16 shards, a cluster of three. And the
+places of files: a folder, a bucket.
 
 `CONTRACT_STORE_URL` adds another server, whose data it empties: so the contract is run on Redis.
 """
@@ -8,15 +9,19 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import redis
 
+from storage.places import Place, place_of
 from streams.protocol.memory import MemoryStore
 from streams.protocol.ports import Store
 from streams.stores.nodes import Access
 from streams.stores.valkey import ValkeyStore
 from tests.contract.stores import LIMITS, SESSION_TTL_MS, SHARDS, TTL_MS
+from tests.support.s3 import S3
 from tests.support.valkey import cluster_client
 
 ELSEWHERE = "CONTRACT_STORE_URL"
@@ -61,3 +66,14 @@ def url(request: pytest.FixtureRequest) -> str:
 async def real(url: str) -> AsyncIterator[ValkeyStore]:
     async with real_store(url) as store:
         yield store
+
+
+@pytest.fixture(params=["folder", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A place where nothing lies yet."""
+    if request.param == "folder":
+        return place_of(f"file://{tmp_path}/place")
+    server: S3 = request.getfixturevalue("s3")
+    for name, value in server.credentials.items():
+        monkeypatch.setenv(name, value)
+    return place_of(server.url.replace("/history", f"/{uuid4().hex}"))

@@ -11,9 +11,9 @@ import duckdb
 import pytest
 
 from archive.coverage import select
-from archive.places import Folder
 from archive.reader import Between
 from schemas.decisions import encode
+from storage.places import Folder
 from tests.docs.tables import DOCS
 from tests.unit.archive.build import put, row, span
 from tests.unit.archive.test_columns import DECIDED

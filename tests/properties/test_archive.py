@@ -22,11 +22,12 @@ from hypothesis import strategies as st
 
 from archive.columns import Row, records_of
 from archive.cover import by_partition, cover, next_offset
+from archive.listing import files_of
 from archive.names import File, Span, parse
 from archive.parquet import encode
-from archive.places import Place
 from archive.reader import Partition, listed
 from archive.upkeep import compact
+from storage.places import Place
 from streams.archive.buffer import Buffer, Limits
 from tests.unit.archive.build import DAY_MS, START_MS, row
 
@@ -102,15 +103,14 @@ class Shelf:
 
     def check(self) -> None: ...
 
-    def files(self, topic: str | None = None) -> list[File]:  # noqa: ARG002 - there is only one
+    def list(self, prefix: str = "") -> list[tuple[str, int]]:  # noqa: ARG002 - there is only one topic
         self._touch()
         middle = sorted(self.content)[len(self.content) // 2] if self.content else ""
         early = {path: len(content) for path, content in self.content.items() if path < middle}
         self._touch()
-        found = early | {path: len(content) for path, content in self.content.items() if path >= middle}
-        return [File(span, size) for path, size in found.items() if (span := parse(path)) is not None]
+        return [*(early | {path: len(content) for path, content in self.content.items() if path >= middle}).items()]
 
-    def commit(self, path: str, content: bytes | Path) -> None:
+    def commit(self, path: str, content: bytes | Path, *, new: bool = False) -> None:  # noqa: ARG002 - nobody asks
         self._touch()
         self.content[path] = content if isinstance(content, bytes) else content.read_bytes()
         self._touch()
@@ -154,7 +154,7 @@ class World:
 
     def cleaner(self, actor: Actor) -> None:
         place = self.shelf.of(actor)
-        for group in by_partition(place.files()).values():
+        for group in by_partition(files_of(place)).values():
             compact(place, group, self.dice.choice([3_000, 20_000, 10**9]))
 
     def reader(self, actor: Actor) -> None:
@@ -199,10 +199,10 @@ def test_readers_get_every_offset_once_whoever_writes_merges_and_dies(seed: int,
     for actor in actors.values():
         actor.kill()
     to_the_end(world, "writer")
-    assert next_offset(world.shelf.files()) == (world.log[-1].offset + 1 if world.log else None)
+    assert next_offset(files_of(world.shelf)) == (world.log[-1].offset + 1 if world.log else None)
     to_the_end(world, "cleaner")
     to_the_end(world, "reader")
-    files = world.shelf.files()
+    files = files_of(world.shelf)
     assert not cover(files).gaps
     assert world.read >= len(world.log)
 

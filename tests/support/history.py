@@ -17,7 +17,6 @@ import numpy as np
 from archive.columns import Row as Kept
 from archive.names import DAY_MS, Span, date_of, day_of
 from archive.parquet import encode
-from archive.places import Place, place_of
 from features.definitions import Definitions
 from features.replay import Range, Replay, replay
 from features.shop import shop_definitions
@@ -26,6 +25,7 @@ from schemas.decisions import encode as encoded
 from schemas.ids import decision_id
 from schemas.timestamps import rfc3339
 from schemas.topics import applied_partition
+from storage.places import Place, place_of
 from streams.protocol.ports import Exceptions, Row, Verdict
 from streams.transport.applied import encode_row
 

@@ -25,9 +25,9 @@ import numpy as np
 
 from archive.arrow import pa
 from archive.columns import Row as Kept
+from archive.listing import files_of
 from archive.names import DAY_MS, Span, date_of, day_of
 from archive.parquet import encode
-from archive.places import Place, place_of
 from features.definitions import Definitions, Flow
 from features.events import order_columns
 from features.feature import Count, Distinct, Feature, Sum, each
@@ -40,6 +40,7 @@ from schemas.decode import decode_batch
 from schemas.ids import decision_id
 from schemas.money import Rates
 from schemas.timestamps import rfc3339
+from storage.places import Place, place_of
 from streams.past.archived import ArchivePast
 from streams.past.feed import Feed
 from streams.pouring import Pouring
@@ -167,7 +168,7 @@ async def rebuild(folder: Path, url: str) -> None:
     from streams.work import RangeWork
 
     place = place_of(str(folder))
-    end = max(file.last for file in place.files("orders")) + 1
+    end = max(file.last for file in files_of(place, "orders")) + 1
 
     class Emptied:
         """The log, after retention."""

@@ -23,11 +23,11 @@ import numpy as np
 
 from archive.arrow import pa
 from archive.errors import ArchiveError
-from archive.places import Place
 from features.columns import Floats2d, Ints
 from features.definitions import Definitions, Flow
 from schemas.ids import decision_id
 from schemas.timestamps import rfc3339
+from storage.places import Place
 from training.provenance import revision
 from training.sets import file, labels, parts
 from training.sets.asked import Asked, Bools, Built, Counts, Rebuild, Tell, Vectors

@@ -13,10 +13,10 @@ from typing import Any, Final
 import numpy as np
 
 from archive.arrow import pa
-from archive.places import Place
 from archive.reader import Between, Partition, covers, scan
 from features.columns import Ints
 from features.window import DAY_MS
+from storage.places import Place
 from training.sets.asked import Asked
 from training.sets.cursor import Cursor
 

@@ -16,10 +16,10 @@ from archive.arrow import pa
 from archive.columns import OFFSET
 from archive.errors import ArchiveError
 from archive.names import File
-from archive.places import Place
 from archive.reader import Between, Partition, covers, footer
 from features.columns import Ints
 from schemas.timestamps import rfc3339
+from storage.places import Place
 from training.sets.verdicts import Taken, verdicts
 
 AT_ONCE: Final = 8_192  # records

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from archive.places import Place
 from archive.reader import scan
 from features.columns import Ints
 from schemas.decisions import AppliedRow, decode_applied
+from storage.places import Place
 from training.sets.asked import Bools
 
 APPLIED = "applied"

@@ -9,7 +9,7 @@ import orjson
 from archive.columns import Row
 from archive.names import File, Span
 from archive.parquet import encode
-from archive.places import Place
+from storage.places import Place
 
 DAY_MS = 86_400_000
 START_MS = 20_000 * DAY_MS  # 2024-10-04

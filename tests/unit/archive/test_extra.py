@@ -21,10 +21,10 @@ def test_the_command_names_the_extra_where_it_is_not_installed() -> None:
 
 
 def test_a_bucket_names_it_too() -> None:
-    done = ran("from archive.places import place_of; place_of('s3://bucket/x')")
-    assert "an archive on S3 needs obstore: pip install 'headrace[history]'" in done.stderr
+    done = ran("from storage.places import place_of; place_of('s3://bucket/x')")
+    assert "a place on S3 needs obstore: pip install 'headrace[history]'" in done.stderr
 
 
 def test_a_worker_needs_none_of_it() -> None:
-    done = ran("import streams.wiring, streams.cli.up, streams.cli.topics, archive.cover, archive.places")
+    done = ran("import streams.wiring, streams.cli.up, streams.cli.topics, archive.cover, storage.places")
     assert done.returncode == 0, done.stderr

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from archive.listing import files_of
 from archive.names import File
-from archive.places import Folder
+from storage.places import Folder
 from streams.archive import part
 from streams.archive.buffer import Limits
 from streams.archive.files import Files
@@ -50,7 +51,7 @@ async def learnt(place: Folder, pool: ThreadPoolExecutor, *bounds: tuple[int, in
 
 
 async def listed(place: Folder) -> list[File]:
-    return place.files("orders")
+    return files_of(place, "orders")
 
 
 def made(place: Folder, pool: ThreadPoolExecutor, *bounds: tuple[int, int], skip_lost: bool = False) -> Part:
@@ -113,4 +114,4 @@ async def test_a_partition_is_busy_until_its_place_is_known_and_while_it_writes(
     assert (one.busy, one.writable, one.held > 0) == (True, True, True)
     await one.write()
     assert (one.busy, one.position, one.held) == (False, 5, 0)
-    assert [file.span for file in place.files()] == [span(0, 4)]
+    assert [file.span for file in files_of(place)] == [span(0, 4)]

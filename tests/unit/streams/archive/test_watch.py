@@ -7,7 +7,8 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from archive.places import Folder
+from archive.listing import files_of
+from storage.places import Folder
 from streams.archive.files import Files
 from streams.archive.metrics import ArchiveMetrics
 from streams.archive.watch import Upkeep
@@ -27,7 +28,7 @@ def kept(tmp_path: Path, keep_days: int | None) -> tuple[Folder, Upkeep]:
 
 
 def offsets(place: Folder, partition: int) -> list[int]:
-    return sorted(file.first for file in place.files() if file.span.partition == partition)
+    return sorted(file.first for file in files_of(place) if file.span.partition == partition)
 
 
 def test_only_what_is_ours_and_too_old_goes(tmp_path: Path) -> None:

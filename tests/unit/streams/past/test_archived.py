@@ -11,9 +11,9 @@ import pytest
 
 from archive.names import Span
 from archive.parquet import encode
-from archive.places import Place, place_of
 from features.replay import Range
 from schemas.topics import applied_partition
+from storage.places import Place, place_of
 from streams.past.archived import ArchivePast
 from streams.past.feed import Feed
 from streams.past.reading import Partition

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from archive.arrow import parquet
 from archive.errors import ArchiveError
-from archive.places import Place
+from archive.listing import files_of
+from storage.places import Place
 from streams.cli.sets import replayed
 from streams.protocol.ports import Verdict
 from tests.support.history import DEFINITIONS, HOUR_MS, START_MS, History
@@ -252,7 +253,7 @@ def test_without_decisions_it_says_that_a_replay_can_make_them(tmp_path: Path) -
 
 def test_a_hole_in_a_topic_is_refused(tmp_path: Path) -> None:
     place = some().decided().archived(tmp_path / "a", a_file=1)
-    (gone,) = [one for one in place.files("orders") if one.span.partition == 0 and one.first == 1]
+    (gone,) = [one for one in files_of(place, "orders") if one.span.partition == 0 and one.first == 1]
     place.remove(gone.span.path)
     with pytest.raises(ArchiveError, match="orders/0: offsets 1 to 1 are missing"):
         built(place, tmp_path / "s.parquet")
@@ -260,7 +261,7 @@ def test_a_hole_in_a_topic_is_refused(tmp_path: Path) -> None:
 
 def test_a_window_that_begins_before_the_archive_does_is_refused(tmp_path: Path) -> None:
     place = some().decided().archived(tmp_path / "a", a_file=1)
-    for gone in [one for one in place.files("orders") if one.span.partition == 0 and one.first <= 1]:
+    for gone in [one for one in files_of(place, "orders") if one.span.partition == 0 and one.first <= 1]:
         place.remove(gone.span.path)
     with pytest.raises(ArchiveError, match=r"orders/0 begins at offset 2 .* dated 2024-10-06"):
         built(place, tmp_path / "s.parquet")

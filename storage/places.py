@@ -1,9 +1,13 @@
-"""Where the files lie: a folder, or a bucket of any S3-compatible store. Five verbs, and one of them commits.
+"""Where files lie: a folder, or a bucket of any S3-compatible store. Five verbs, and one of them commits.
 
 A file is committed when it is visible under its final name, whole, and stays if the machine loses power. In a folder
 that is a temporary name, fsync, rename, fsync of the folder; in a bucket one PUT, which S3 makes visible at once or not
 at all. Multipart uploads are not used: closing one after a failed part would commit what is cut off. The price: a file
 is at most 5 GB, thirty times what is written here.
+
+`commit(new=True)` is for who must be the only one to take a name: a hard link in a folder (which fails where the name
+is taken), a conditional PUT in a bucket. A store that does not know conditional PUTs either says so or ignores the
+condition; the second is found out beforehand, on a file that is there for nothing else. The price: one more request.
 
 S3 is reached by obstore (the Rust `object_store` of the Arrow project), not by pyarrow's own file system, for its
 streams cannot promise such a PUT. Credentials are the usual ones: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the
@@ -13,17 +17,18 @@ role of the machine. They are never part of the URL.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from archive.errors import ArchiveDown, ArchiveError
-from archive.names import SUFFIX, File, parse
+from storage.errors import StorageDown, StorageError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -36,11 +41,16 @@ WANT: Final = "want /a/folder, file:///a/folder or s3://bucket/prefix?endpoint_o
 CONNECT_S, REQUEST_S = 5.0, 120.0
 RETRIES, RETRY_WITHIN_S = 3, 20.0
 FOOTER_BYTES: Final = 65_536
-TEMPORARY: Final = ".tmp"
+TEMPORARY: Final = re.compile(r"\..+\.[0-9a-f-]+\.tmp")  # of a name, a process and a number
+PROBE: Final = ".conditional-put"  # a bucket's file that is there to be refused a second time
+NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 class Place(Protocol):
-    """Files by their paths below the URL. Every verb raises ArchiveDown where the place cannot be used now."""
+    """Files by their paths below the URL, with `/` between folders. A name that begins with a dot is not ours.
+
+    Every verb raises StorageDown where the place cannot be used now.
+    """
 
     @property
     def shown(self) -> str:
@@ -48,15 +58,18 @@ class Place(Protocol):
         ...
 
     def check(self) -> None:
-        """Raises ArchiveDown where it cannot be listed; makes a folder that is not there."""
+        """Raises StorageDown where it cannot be listed; makes a folder that is not there."""
         ...
 
-    def files(self, topic: str | None = None) -> list[File]:
-        """What is committed, of one topic or of all. Not one moment's picture: files may come and go meanwhile."""
+    def list(self, prefix: str = "") -> list[tuple[str, int]]:
+        """(path, bytes) of what is committed below a folder, or of all; not one moment's picture."""
         ...
 
-    def commit(self, path: str, content: bytes | Path) -> None:
-        """Makes the file visible, whole; where it is there already it becomes this one."""
+    def commit(self, path: str, content: bytes | Path, *, new: bool = False) -> None:
+        """Makes the file visible, whole; where it is there already it becomes this one, or with `new` stays as it is.
+
+        Raises FileExistsError then, and StorageError where the place cannot promise that.
+        """
         ...
 
     def open(self, path: str, *, footer: bool = False) -> Any:
@@ -72,8 +85,11 @@ class Place(Protocol):
         ...
 
 
-def place_of(url: str) -> Place:
-    """The place that a URL names; raises ArchiveError for one that cannot be meant. Nothing is asked of it yet."""
+def place_of(url: str, what: str = "archive") -> Place:
+    """The place that a URL names, asked nothing yet; raises StorageError for one that cannot be meant.
+
+    `what` lies there, for errors.
+    """
     if "://" not in url:
         return Folder(Path(url).expanduser().absolute())
     parts = urlsplit(url)
@@ -83,7 +99,7 @@ def place_of(url: str) -> Place:
         options = dict(parse_qsl(parts.query))
         if not options.keys() - {*OPTIONS} and options.get("scheme", "https") in ("http", "https"):
             return Bucket.of(parts.netloc, parts.path.strip("/"), options)
-    raise ArchiveError(f"the archive's URL (hidden: it may hold a password) cannot be used: {WANT}")
+    raise StorageError(f"the URL of the {what} (hidden: it may hold a password) cannot be used: {WANT}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,39 +116,59 @@ class Folder:
         with _down(self.shown):
             self.root.mkdir(parents=True, exist_ok=True)
 
-    def files(self, topic: str | None = None) -> list[File]:
+    def list(self, prefix: str = "") -> list[tuple[str, int]]:
         found = []
         with _down(self.shown):
             if not self.root.is_dir():
                 raise FileNotFoundError(f"no such folder: {self.root}")
-            for folder, _, names in os.walk(self.root if topic is None else self.root / topic, onerror=_unless_gone):
-                found += [file for name in names if (file := self._file(Path(folder, name))) is not None]
+            for folder, _, names in os.walk(self.root / prefix, onerror=_unless_gone):
+                found += [one for name in names if name[0] != "." and (one := self._sized(Path(folder, name)))]
         return found
 
-    def _file(self, path: Path) -> File | None:
-        span = parse(path.relative_to(self.root).as_posix())
-        if span is None:
-            return None
+    def _sized(self, path: Path) -> tuple[str, int] | None:
         with contextlib.suppress(FileNotFoundError):  # it went while we looked
-            return File(span, path.stat().st_size)
+            return path.relative_to(self.root).as_posix(), path.stat().st_size
         return None
 
-    def commit(self, path: str, content: bytes | Path) -> None:
-        target = self.root / path
+    def commit(self, path: str, content: bytes | Path, *, new: bool = False) -> None:
         with _down(self.shown):
-            self._make(target.parent)
-            temporary = target.with_name(f".{target.name}.{os.getpid()}{TEMPORARY}")
-            try:
-                with temporary.open("wb") as file:
-                    for chunk in _chunks(content):
-                        file.write(chunk)
-                    file.flush()
-                    os.fsync(file.fileno())
+            named = self._named(self.root / path, content, new=new)
+        if not named:
+            raise FileExistsError(f"{self.shown}: {path} is there already")
+
+    def _named(self, target: Path, content: bytes | Path, *, new: bool) -> bool:
+        """Writes it and gives it its name; False where that is taken and it was to be new."""
+        self._make(target.parent)
+        temporary = target.with_name(f".{target.name}.{os.getpid():x}-{os.urandom(4).hex()}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                for chunk in _chunks(content):
+                    file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+            if new and not self._linked(temporary, target):
+                return False
+            if not new:
                 temporary.replace(target)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-            _sync(target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync(target.parent)
+        return True
+
+    def _linked(self, temporary: Path, target: Path) -> bool:
+        """Whether the file got a name that nobody had: a rename would take it away from who has it."""
+        try:
+            target.hardlink_to(temporary)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno in NO_LINKS:
+                raise StorageError(
+                    f"{self.shown}: its file system knows no hard links ({error.strerror}), so of two writers neither "
+                    "would notice the other: use a folder of another file system, or s3://"
+                ) from error
+            raise
+        return True
 
     def _make(self, folder: Path) -> None:
         """Makes folders that are there after a power cut."""
@@ -147,7 +183,7 @@ class Folder:
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise ArchiveDown(f"{self.shown}: {error}") from error
+            raise StorageDown(f"{self.shown}: {error}") from error
 
     def remove(self, path: str) -> None:
         with _down(self.shown):
@@ -160,9 +196,9 @@ class Folder:
         """Removes what killed writers have left under temporary names; how many."""
         left = []
         with _down(self.shown):
-            for path in self.root.rglob(f".*{SUFFIX}.*{TEMPORARY}"):
+            for path in self.root.rglob(".*.tmp"):
                 with contextlib.suppress(FileNotFoundError):
-                    if now_s - path.stat().st_mtime > older_than_s:
+                    if TEMPORARY.fullmatch(path.name) and now_s - path.stat().st_mtime > older_than_s:
                         path.unlink()
                         left.append(path)
         return len(left)
@@ -179,7 +215,7 @@ def _down(where: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ArchiveDown(f"{where}: {error}") from error
+        raise StorageDown(f"{where}: {error}") from error
 
 
 def _chunks(content: bytes | Path) -> Iterator[bytes]:
@@ -213,7 +249,7 @@ class Bucket:
         try:
             from obstore.store import S3Store
         except ImportError as error:
-            raise ArchiveError("an archive on S3 needs obstore: pip install 'headrace[history]'") from error
+            raise StorageError("a place on S3 needs obstore: pip install 'headrace[history]'") from error
         scheme = options.get("scheme", "https")
         given: dict[str, Any] = {}
         if endpoint := options.get("endpoint_override"):
@@ -244,16 +280,39 @@ class Bucket:
             for _ in self.store.list(chunk_size=1):
                 return
 
-    def files(self, topic: str | None = None) -> list[File]:
+    def list(self, prefix: str = "") -> list[tuple[str, int]]:
         found = []
         with self._down():
-            for chunk in self.store.list(prefix=topic):
-                found += [File(span, one["size"]) for one in chunk if (span := parse(one["path"])) is not None]
+            for chunk in self.store.list(prefix=prefix or None):
+                found += [(one["path"], one["size"]) for one in chunk if PurePosixPath(one["path"]).name[:1] != "."]
         return found
 
-    def commit(self, path: str, content: bytes | Path) -> None:
+    def commit(self, path: str, content: bytes | Path, *, new: bool = False) -> None:
+        if new:
+            self._check_conditions()
+        if not self._put(path, content, new=new):
+            raise FileExistsError(f"{self.shown}: {path} is there already")
+
+    def _check_conditions(self) -> None:
+        """Raises StorageError where the store takes no notice of the condition: of two puts the second is refused."""
+        if self._put(PROBE, b"", new=True) and self._put(PROBE, b"", new=True):
+            raise StorageError(
+                f"{self.shown}: the store takes no notice of `If-None-Match: *`, so of two writers neither would "
+                "notice the other: use a store that knows conditional PUTs, or a folder"
+            )
+
+    def _put(self, path: str, content: bytes | Path, *, new: bool) -> bool:
+        """False where it is there already and was to be new."""
+        from obstore.exceptions import AlreadyExistsError, NotSupportedError
+
         with self._down():
-            self.store.put(path, content, use_multipart=False)
+            try:
+                self.store.put(path, content, use_multipart=False, mode="create" if new else "overwrite")
+            except AlreadyExistsError:
+                return False
+            except NotSupportedError as error:
+                raise StorageError(f"{self.shown}: the store knows no conditional PUTs: {_said(error)}") from error
+        return True
 
     def open(self, path: str, *, footer: bool = False) -> Any:
         """Whole, in one request; a footer by two small ones."""
@@ -280,7 +339,7 @@ class Bucket:
         except FileNotFoundError:
             raise
         except (BaseError, OSError) as error:
-            raise ArchiveDown(f"{self.shown}: {_said(error)}") from error
+            raise StorageDown(f"{self.shown}: {_said(error)}") from error
 
 
 class _Ranges(io.RawIOBase):
