@@ -70,13 +70,19 @@ class Artefact:
 
 def pack(model: Scorer, *, name: str, version: str, **about: Any) -> dict[str, bytes]:
     """The files of an artefact, manifest last; `about` is the rest of the manifest but for kind and hashes."""
-    for what, value in (("name", name), ("version", version)):
-        if not _NAME.fullmatch(value):
-            raise ArtefactError(f"model {what} {value!r}: want small letters, digits, '.', '-' and '_', at most 64")
+    checked_name(name)
+    checked_name(version, "version")
     files = model.files()
     hashes = {file: _sha256(content) for file, content in sorted(files.items())}
     manifest = Manifest(name=name, version=version, kind=model.kind, files=hashes, **about)
     return files | {MANIFEST_FILE: manifest.encoded()}
+
+
+def checked_name(written: str, what: str = "name") -> str:
+    """The name or version of a model, which leads nowhere else as part of a path; raises ArtefactError."""
+    if not _NAME.fullmatch(written):
+        raise ArtefactError(f"model {what} {written!r}: want small letters, digits, '.', '-' and '_', at most 64")
+    return written
 
 
 def save(root: Path, model: Scorer, *, name: str, version: str, **about: Any) -> Path:

@@ -218,6 +218,16 @@ class Archive(_Part):
     keep_days: int | None = Field(default=None, ge=1, description="older files are removed; default: none ever")
 
 
+class Registry(_Part):
+    """The registry: fitted models, and which of them are in force (`headrace models`)."""
+
+    url: str | None = Field(
+        default=None,
+        description="a folder, or `s3://bucket/prefix?endpoint_override=host:port&scheme=http&region=…`; default: "
+        "none, and the shop's own model decides",
+    )
+
+
 class Settings(BaseSettings):
     """Everything a process is told from outside."""
 
@@ -231,6 +241,7 @@ class Settings(BaseSettings):
     metrics: Metrics = Metrics()
     watchdog: Watchdog = Watchdog()
     archive: Archive = Archive()
+    registry: Registry = Registry()
     delivery: Literal["at-least-once", "exactly-once"] = Field(
         default="at-least-once", description="exactly-once: one Kafka transaction per range"
     )
@@ -247,7 +258,9 @@ class Settings(BaseSettings):
     features: File | None = Field(default=None, description="a definitions file; default: the shop's own features")
     rules: File | None = Field(default=None, description="a TOML file of rules; default: the shop's own rules")
     model: File | None = Field(
-        default=None, description="a folder with model.json and manifest.json; default: the shop's own"
+        default=None,
+        description="a folder with manifest.json and what it names: it decides, whatever the registry says; default: "
+        "the registry's champion, else the shop's own",
     )
     data: File | None = Field(default=None, description="folder of data sets for replay, fit and figures")
 
