@@ -18,6 +18,7 @@ import numpy as np
 
 from archive.arrow import pa
 from schemas.decisions import Anomaly, AppliedRow, Decision, DecisionLog
+from schemas.deployments import Ref
 from schemas.outcomes import Outcome
 from schemas.records import Record
 from schemas.timestamps import epoch_ms
@@ -57,6 +58,17 @@ class _Event(msgspec.Struct, gc=False):
     order_id: str | None = None
     value: float | None = None
     currency: str | None = None
+
+
+class _Announced(msgspec.Struct):
+    """Of topic `models`: a deployment, or a configuration."""
+
+    type: str | None = None
+    config: str | None = None
+    number: int | None = None
+    champion: Ref | None = None
+    why: str | None = None
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +185,16 @@ TYPED: Final[Mapping[str, tuple[Any, tuple[Column, ...]]]] = {
             _of("recovered", pa.bool_()),
             _of("horizon", pa.int64()),
             _of("version", pa.int32()),
+        ),
+    ),
+    "models": (
+        _Announced,
+        (
+            *map(_text, ("type", "config")),
+            _of("number", pa.int64()),
+            Column("champion", pa.string(), lambda record: record.champion and record.champion.name),
+            Column("champion_version", pa.string(), lambda record: record.champion and record.champion.version),
+            *map(_text, ("why", "by")),
         ),
     ),
 }

@@ -139,6 +139,17 @@ _OUTPUT_TOPICS = (
         ("the shop",),
         "Sessions that look like bots or cart stuffing, with the rule that says so.",
     ),
+    Topic(
+        "models",
+        "`deployment`, or `configuration:` and its id",
+        1,
+        FOREVER_MS,
+        "compact",
+        DEAD_LETTER_MESSAGE_BYTES,
+        "headrace worker, headrace models",
+        ("headrace worker", "headrace explain", ARCHIVE),
+        "Which models are in force, told at each change, and what each configuration is made of that a decision names.",
+    ),
 )
 
 TOPICS: dict[str, Topic] = {
@@ -147,14 +158,14 @@ TOPICS: dict[str, Topic] = {
 
 
 def registry_of(inputs: Sequence[str], outputs: Sequence[str] = ()) -> dict[str, Topic]:
-    """The registry of somebody's own definitions: their inputs and outputs, `applied` and dead letters."""
+    """The registry of somebody's own definitions: their inputs and outputs, `applied`, `models` and dead letters."""
     own = [
         _output(name, "as the adapter has it", 90 * DAY_MS, (), "An output of your own definitions.")
         for name in outputs
     ]
     own += [_input(name, 90, "An input of your own definitions.") for name in inputs]
     known = TOPICS | {topic.name: topic for topic in own}
-    named = dict.fromkeys((*inputs, *outputs, "applied"))
+    named = dict.fromkeys((*inputs, *outputs, "applied", "models"))
     dead = {topic.name: topic for topic in map(dead_letter_topic, inputs)}
     return {name: TOPICS.get(name, known[name]) for name in named if name not in dead} | dead
 

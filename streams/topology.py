@@ -12,8 +12,9 @@
 Every agent does the same thing with its records: a partition's batches go to that partition's driver
 (protocol/driver.py), which agrees a range with the store, brings the bags back, lets the range's work (work.py) fold,
 score and encode, and publishes. Labels and orders meet in the bags of `order`, and what follows, topic `outcomes`, is
-read back (features/join.py). What differs between topics is their flow (features/definitions.py), so a user's own
-definitions file makes its own topology, and the table above is what the shop's definitions come to.
+read back (features/join.py). Beside them every worker writes to `models` what its configurations are made of, and reads
+there which models are in force (models/watch.py). What differs between topics is their flow (features/definitions.py),
+so a user's own definitions file makes its own topology, and the table above is what the shop's definitions come to.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from features.definitions import Definitions, Flow
+from schemas.deployments import TOPIC as MODELS
 from schemas.topics import dead_letters_of
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ def topics_of(definitions: Definitions) -> tuple[str, ...]:
     """Every topic that must be there before a worker starts, inputs first."""
     agents = agents_of(definitions)
     inputs = dict.fromkeys(agent.topic for agent in agents)
-    return tuple(inputs | dict.fromkeys(topic for agent in agents for topic in agent.writes))
+    return tuple(inputs | dict.fromkeys(topic for agent in agents for topic in agent.writes) | {MODELS: None})
 
 
 def attach(app: App, definitions: Definitions, consumer: Consumer) -> None:

@@ -67,6 +67,7 @@ CLEAN, BROKE, MUST_STOP = 0, 1, 2
 RENEW_CONFIG_S = 86_400.0
 LEAVE_WITHIN_S = 1.0  # the last range is closed if the store answers so soon; else the next owner repeats it
 AT_START_S = 30.0  # a store or broker that is not there when the worker starts is waited for so long
+OF_ITS_OWN = ("applied", "models")  # topics whose partitions are not those of the inputs
 MUTATE = "HEADRACE_CHAOS_MUTATE"  # set by `headrace chaos` alone: one safety off, to prove that it is missed
 
 T = TypeVar("T")
@@ -152,7 +153,7 @@ class Parts:
 
     def _level(self) -> bool:
         """Whether outputs have as many partitions as inputs, so that a key lands on the same number everywhere."""
-        counts = {n for topic, n in self.partitions.items() if topic != "applied" and not topic.endswith(".dlq")}
+        counts = {n for topic, n in self.partitions.items() if topic not in OF_ITS_OWN and not topic.endswith(".dlq")}
         return len(counts) == 1
 
 

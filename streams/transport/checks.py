@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence, Set
 
+from schemas.deployments import TOPIC as MODELS
 from schemas.topics import applied_partitions
 from streams.protocol.ports import Stop
 from streams.transport.admission import forbidden
@@ -36,7 +37,7 @@ async def check(
     facts = await topics_there(log, {*inputs, *outputs})
     if lacking := sorted({*inputs, *outputs} - facts.keys()):
         raise missing(lacking)
-    _check_permitted(facts, {*inputs, APPLIED} & facts.keys(), Operation.READ)
+    _check_permitted(facts, {*inputs, APPLIED, MODELS} & facts.keys(), Operation.READ)
     _check_permitted(facts, ({*outputs} - {*inputs}) | {*read_back}, Operation.WRITE)
     if APPLIED in outputs:
         check_applied(facts, inputs)

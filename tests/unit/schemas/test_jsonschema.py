@@ -18,6 +18,7 @@ from schemas.topics import TOPICS
 from tests.unit.schemas.builders import ORDER, line, minimal, order, packed, without
 from tests.unit.schemas.test_decisions import ANOMALY, DECISION, LOG, ROW
 from tests.unit.schemas.test_decode import BAD, GOODS, TYPES
+from tests.unit.schemas.test_deployments import CONFIGURED, DEPLOYED
 
 COMMITTED = Path(__file__).resolve().parents[3] / "schemas" / "json"
 VALIDATORS = {topic: Draft202012Validator(schema) for topic, schema in schemas().items()}
@@ -89,7 +90,15 @@ def test_decoder_and_schema_agree(record: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("topic", "record"), [("fraud", DECISION), ("decisions", LOG), ("anomalies", ANOMALY), ("applied", ROW)]
+    ("topic", "record"),
+    [
+        ("fraud", DECISION),
+        ("decisions", LOG),
+        ("anomalies", ANOMALY),
+        ("applied", ROW),
+        ("models", DEPLOYED),
+        ("models", CONFIGURED),
+    ],
 )
 def test_what_we_write_is_valid(topic: str, record: Any) -> None:
     assert VALIDATORS[topic].is_valid(json.loads(decisions.encode(record)))

@@ -16,12 +16,13 @@ from schemas.topics import (
     applied_partitions,
     dead_letters_of,
     partitions_of,
+    registry_of,
 )
 
 
 def test_every_topic_of_the_design_is_there() -> None:
     inputs = {"orders", "clickstream", "cart", "labels", "outcomes"}
-    outputs = {"fraud", "decisions", "applied", "anomalies"}
+    outputs = {"fraud", "decisions", "applied", "anomalies", "models"}
     assert set(TOPICS) == inputs | outputs | {f"{name}.dlq" for name in inputs}
     assert set(INPUTS) == inputs == set(decode._CODECS)
     assert all(topic.name == name and topic.doc and topic.key and topic.readers for name, topic in TOPICS.items())
@@ -43,6 +44,12 @@ def test_decisions_are_kept_for_ever() -> None:
 def test_each_input_partition_has_one_of_applied(partitions: int, inputs: list[str]) -> None:
     taken = [applied_partition(topic, at, inputs) for topic in inputs for at in range(partitions)]
     assert sorted(taken) == list(range(applied_partitions(partitions, inputs)))
+
+
+def test_what_configurations_are_made_of_is_kept_for_ever_in_one_partition() -> None:
+    assert TOPICS["models"].config()["cleanup.policy"] == "compact"
+    assert partitions_of(TOPICS["models"], 12) == 1
+    assert "models" in registry_of(["mine"])
 
 
 def test_more_partitions_move_no_row() -> None:
