@@ -15,6 +15,9 @@ from models.scorer import Scorer
 KINDS: Final[Mapping[str, str]] = {
     "blend": "models.blend:Blend",
     "logistic": "models.logistic:Logistic",
+    "online_logistic": "models.online_logistic:OnlineLogistic",
+    "adaptive_forest": "models.adaptive_forest:AdaptiveForest",
+    "half_space": "models.half_space:HalfSpace",
 }
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from streams.cli.progress import progress
 from streams.cli.replay import Moment
 from streams.cli.table import print_table
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from features.skew import Skews
     from storage.places import Place
     from streams.past.vectors import Exact
-    from training.sets.asked import Asked, Built, Tell, Vectors
+    from training.sets.asked import Asked, Built, Vectors
 
 DAY_MS = 86_400_000
 MATURE_DAYS = 120.0
@@ -81,7 +80,7 @@ def build(
     def rebuild(upto: Mapping[int, int]) -> Iterator[Vectors]:
         return replayed(place, definitions, asked, settled, upto)
 
-    with _progress() as tell:
+    with progress() as tell:
         built = build(place, definitions, asked, out, rebuild=rebuild, tell=tell)
     click.echo(json.dumps(dict(built.about) | {"files": built.files}) if as_json else _lines(built))
     return 0
@@ -172,23 +171,6 @@ def _print_skews(skews: Skews) -> None:
             for one in skews.features
         ]
     )
-
-
-@contextmanager
-def _progress() -> Iterator[Tell]:
-    """A bar on a terminal, nothing in a pipe."""
-    from rich.console import Console
-    from rich.progress import Progress, TaskID
-
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def tell(step: str, done: int, total: int) -> None:
-            if step not in tasks:
-                tasks[step] = bars.add_task(step)
-            bars.update(tasks[step], completed=done, total=total)
-
-        yield tell
 
 
 def _lines(built: Built) -> str:

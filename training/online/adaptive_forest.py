@@ -1,0 +1,146 @@
+"""Adaptive random forest: River's, on coded values, with leaves that are shares.
+
+Gomes et al., "Adaptive random forests for evolving data stream classification", 2017: Hoeffding trees, each taught a
+case Poisson(lambda) times, each leaf looking at some columns by lot. Where ADWIN says that a tree errs more than it
+did, a new one grows beside it, and takes its place when it goes on. Values are codes (coding.py) and leaves hold counts
+(splitter.py), so a tree can be written down as arrays whose thresholds are in the features' own units
+(models/adaptive_forest.py): a snapshot.
+
+What a leaf says is its share of frauds, drawn to that of the whole tree as if it had seen `smooth` cases more: a new
+leaf knows little. The price: 100 us a tree and case that is learned, and a state that grows with what leaves have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+import numpy as np
+from river import forest, metrics, preprocessing
+
+from models.adaptive_forest import LEAF, AdaptiveForest, Nodes
+from models.exact import Floats
+from training.online.adwin import Adwin
+from training.online.coding import codes, threshold
+from training.online.learner import Learner
+from training.online.splitter import BinSplitter
+
+_NEVER: Final = 1 << 62  # River would weigh its objects with sys.getsizeof, which differs between machines
+
+
+@dataclass(frozen=True, slots=True)
+class ForestSettings:
+    """Chosen on days before any test period; docs/models.md has the figures."""
+
+    rate: float = 0.05  # of goods that are learned
+    trees: int = 20
+    columns: float = 0.3  # share of the columns that a leaf looks at
+    poisson: int = 6  # how often a tree is taught a case, on average
+    grace: int = 100  # cases, counted as often as taught, between two looks at a leaf
+    confidence: float = 0.01
+    tie: float = 0.05
+    depth: int = 14
+    thresholds: int = 24  # tried for each column
+    smooth: float = 12.0  # cases, counted as often as taught
+    drift: float = 0.001  # ADWIN's delta for a tree's end, and
+    warning: float = 0.01  # for the beginning of the next one
+
+
+class ForestLearner(Learner):
+    """Learns; `scorer` is a snapshot."""
+
+    kind: ClassVar[str] = "adaptive_forest"
+    told = ForestSettings
+
+    def _new(self) -> Any:
+        told = self.settings
+        usual = preprocessing.StandardScaler(with_std=False)
+        trees = forest.ARFClassifier(
+            n_models=told.trees,
+            max_features=told.columns,
+            lambda_value=told.poisson,
+            metric=metrics.Accuracy(),  # type: ignore[no-untyped-call]  # River's
+            disable_weighted_vote=True,
+            drift_detector=Adwin(told.drift),
+            warning_detector=Adwin(told.warning),
+            grace_period=told.grace,
+            max_depth=told.depth,
+            split_criterion="info_gain",
+            delta=told.confidence,
+            tau=told.tie,
+            leaf_prediction="mc",
+            splitter=BinSplitter(told.thresholds),
+            binary_split=True,
+            max_share_to_split=0.999,
+            memory_estimate_period=_NEVER,
+            seed=self.seed,
+        )
+        return usual, trees
+
+    def _learn(self, x: Floats, fraud: list[bool]) -> None:
+        usual, trees = self.model
+        for row, bad in zip(codes(x).tolist(), fraud, strict=True):
+            case = dict(zip(self.reads, row, strict=True))
+            trees.learn_one(case, int(bad))
+            if not bad:
+                usual.learn_one(case)
+
+    def scorer(self, names: Sequence[str]) -> AdaptiveForest:
+        """The trees as they are now."""
+        usual, trees = self.model
+        written = _Written(self.reads, self.settings.smooth)
+        roots = [written.add(tree) for tree in trees.data if tree._root is not None]
+        return AdaptiveForest(
+            np.array(roots, dtype=np.int64),
+            written.nodes(),
+            self.reads,
+            np.array([threshold(usual.means.get(name, 0.0)) for name in self.reads]),
+            self.settings.rate,
+            names,
+        )
+
+
+class _Written:
+    """Trees as rows of nodes, parents before children."""
+
+    def __init__(self, reads: Sequence[str], smooth: float) -> None:
+        self._place = {name: at for at, name in enumerate(reads)}
+        self._smooth = smooth
+        self._rows: list[list[Any]] = []  # feature, threshold, left, right, value
+
+    def add(self, tree: Any) -> int:
+        """Where the tree's root stands."""
+        root = len(self._rows)
+        goods, frauds = _counts(tree._root)
+        share = frauds / (goods + frauds) if goods + frauds else 0.0
+        open_ = [self._row(tree._root, share)]
+        while open_:
+            node, at = open_.pop()
+            for side, child in enumerate(getattr(node, "children", ())):
+                self._rows[at][2 + side] = len(self._rows)
+                open_.append(self._row(child, share))
+        return root
+
+    def _row(self, node: Any, share: float) -> tuple[Any, int]:
+        at = len(self._rows)
+        if hasattr(node, "children"):
+            self._rows.append([self._place[node.feature], threshold(node.threshold), at, at, 0.0])
+        else:
+            goods, frauds = _counts(node)
+            value = (frauds + self._smooth * share) / max(goods + frauds + self._smooth, 1e-300)
+            self._rows.append([LEAF, 0.0, at, at, value])
+        return node, at
+
+    def nodes(self) -> Nodes:
+        feature, cut, left, right, value = zip(*self._rows, strict=True) if self._rows else ((), (), (), (), ())
+        ints = (np.array(of, dtype=np.int64) for of in (feature, left, right))
+        floats = (np.array(of, dtype=np.float64) for of in (cut, value))
+        (feature_, left_, right_), (cut_, value_) = ints, floats
+        return Nodes(feature_, cut_, left_, right_, value_)
+
+
+def _counts(node: Any) -> tuple[float, float]:
+    """Goods and frauds that a node has seen, its leaves' together."""
+    leaves = list(node.iter_leaves())
+    return tuple(float(sum(leaf.stats.get(of, 0.0) for leaf in leaves)) for of in (0, 1))  # type: ignore[return-value] # two of them
