@@ -81,6 +81,7 @@ class AdaptiveForest:
 
     def contributions(self, x: Floats) -> Floats:
         """(n, d) -> (n, r) zeros: a forest's score is no sum."""
+        checked_width(x, self.width)
         return np.zeros((len(x), len(self.reads)))
 
     @property

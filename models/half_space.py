@@ -111,6 +111,7 @@ class HalfSpace:
 
     def contributions(self, x: Floats) -> Floats:
         """(n, d) -> (n, r) zeros: bits are no parts of log-odds; see `unusual`."""
+        checked_width(x, self.width)
         return np.zeros((len(x), len(self.reads)))
 
     @property

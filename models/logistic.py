@@ -96,6 +96,7 @@ class Logistic:
 
     def contributions(self, x: Floats) -> Floats:
         """(n, d) -> (n, reads): what each feature adds to the log-odds, all its inputs together."""
+        checked_width(x, self.width)
         parts = dict.fromkeys(self.reads, 0.0 * x[:, 0])
         for one, part in zip(self.inputs, self._parts(x), strict=True):
             parts[one.name] = parts[one.name] + part

@@ -86,6 +86,14 @@ def test_a_score_does_not_depend_on_its_batch(kind: str, batch: int) -> None:
     assert np.concatenate(parts).tobytes() == whole.tobytes()
 
 
+@pytest.mark.parametrize("batch", [1, 2, 7, 64])
+def test_contributions_do_not_depend_on_their_batch(kind: str, batch: int) -> None:
+    x = orders(200)
+    whole = example(kind).contributions(x)
+    parts = [example(kind).contributions(x[at : at + batch]) for at in range(0, len(x), batch)]
+    assert np.concatenate(parts).tobytes() == whole.tobytes()
+
+
 def test_no_orders_have_no_scores(kind: str) -> None:
     model = example(kind)
     assert model.score(orders(0)).shape == (0,)
@@ -105,6 +113,7 @@ def test_rows_may_lie_anyhow_in_memory(kind: str) -> None:
     x = orders(200)
     strided = np.asfortranarray(np.repeat(x, 2, axis=0))[::2]
     assert example(kind).score(strided).tobytes() == example(kind).score(x).tobytes()
+    assert example(kind).contributions(strided).tobytes() == example(kind).contributions(x).tobytes()
 
 
 def test_what_is_saved_scores_the_same_when_loaded(kind: str) -> None:
@@ -142,6 +151,8 @@ def test_a_model_reads_what_it_says_and_nothing_else(kind: str) -> None:
 def test_a_vector_of_another_width_is_refused(kind: str) -> None:
     with pytest.raises(ValueError, match="a vector of 3 columns: this model reads vectors of 4"):
         example(kind).score(np.zeros((1, 3)))
+    with pytest.raises(ValueError, match="a vector of 3 columns: this model reads vectors of 4"):
+        example(kind).contributions(np.zeros((1, 3)))
 
 
 def test_contributions_make_the_score_or_are_none(kind: str) -> None:
