@@ -29,10 +29,11 @@ $(VENV)/.dev: pyproject.toml constraints.txt $(VENV)/.embedded | $(BIN)/uv
 	@touch $@
 
 # Where PYTHONDONTWRITEBYTECODE is set, Python keeps none by itself: every start of a worker would compile all it imports.
-# The fold is machine code (features/kernel.py): ten seconds here, or of the first worker's start.
+# The fold and the walks of trees are machine code (features/kernel, models/kernel): twenty seconds here, or of the first
+# worker's start.
 bytecode: $(VENV)/.embedded
 	@$(BIN)/python -m compileall -q $(RUN_BY_WORKERS)
-	@$(BIN)/python -c 'import features.kernel'
+	@$(BIN)/python -c 'import features.kernel, models.kernel'
 
 demo: bytecode ## a live shop, scored as you watch (Ctrl-C ends it)
 	$(BIN)/headrace demo $(if $(SECONDS_OF_DEMO),--seconds $(SECONDS_OF_DEMO))

@@ -14,6 +14,9 @@ from models.scorer import Scorer
 
 KINDS: Final[Mapping[str, str]] = {
     "blend": "models.blend:Blend",
+    "boosted": "models.boosted:Boosted",
+    "forest": "models.forest:Forest",
+    "isolation": "models.isolation:Isolation",
     "logistic": "models.logistic:Logistic",
     "online_logistic": "models.online_logistic:OnlineLogistic",
     "adaptive_forest": "models.adaptive_forest:AdaptiveForest",

@@ -14,6 +14,7 @@ from models.half_space import HalfSpace, Halvings
 from models.logistic import Input, Logistic
 from models.online_logistic import OnlineLogistic
 from models.scorer import Scorer
+from tests.support import grown
 
 
 def logistic(names: Sequence[str]) -> Scorer:
@@ -74,6 +75,9 @@ def half_space(names: Sequence[str]) -> Scorer:
 
 EXAMPLES: Final[Mapping[str, Callable[[Sequence[str]], Scorer]]] = {
     "blend": blend,
+    "boosted": grown.boosted_trees,
+    "forest": grown.random_forest,
+    "isolation": grown.isolation_forest,
     "logistic": logistic,
     "online_logistic": online_logistic,
     "adaptive_forest": adaptive_forest,
