@@ -19,6 +19,7 @@ import numpy as np
 from archive.arrow import pa
 from schemas.decisions import Anomaly, AppliedRow, Decision, DecisionLog
 from schemas.deployments import Ref
+from schemas.matured import Matured
 from schemas.outcomes import Outcome
 from schemas.records import Record
 from schemas.timestamps import epoch_ms
@@ -170,6 +171,24 @@ TYPED: Final[Mapping[str, tuple[Any, tuple[Column, ...]]]] = {
             _REASONS,
             _text("config"),
             _of("recovered", pa.bool_()),
+        ),
+    ),
+    "matured": (
+        Matured,
+        (
+            *map(_text, ("decision_id", "order_id", "event_id")),
+            _of("at", UTC_MS, "at_ms"),
+            _of("due", UTC_MS, "due_ms"),
+            _of("label", pa.int8()),
+            _text("label_type"),
+            _of("was", pa.int8()),
+            _of("turn", pa.int64()),
+            _each("vector", pa.list_(pa.float64())),
+            _text("feature_hash"),
+            _of("partition", pa.int32()),
+            _of("offset", pa.int64()),
+            _of("score", pa.float64()),
+            _pairs("members", pa.map_(pa.string(), pa.float64())),
         ),
     ),
     "applied": (

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from schemas import decisions, deployments, events, outcomes
+from schemas import decisions, deployments, events, matured, outcomes
 from schemas.events import Label
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -29,6 +29,7 @@ _TITLES: dict[str, tuple[Any, str]] = {
     "anomalies": (decisions.Anomaly, "A record of topic `anomalies`"),
     "applied": (decisions.AppliedRow, "A record of topic `applied`"),
     "models": (deployments.Announced, "A record of topic `models`"),
+    "matured": (matured.Matured, "A record of topic `matured`"),
 }
 _KEYED = {
     "anyOf": [{"required": [name], "properties": {name: {"type": "string"}}} for name in ("user_id", "visitor_id")]

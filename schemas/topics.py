@@ -117,7 +117,7 @@ _OUTPUT_TOPICS = (
         "decisions",
         "user_id, else visitor_id",
         400 * DAY_MS,
-        ("headrace explain",),
+        ("headrace explain", "headrace learn"),
         "Our log of the same orders: vector, each member's score, configuration.",
     ),
     Topic(
@@ -149,6 +149,17 @@ _OUTPUT_TOPICS = (
         "headrace worker, headrace models",
         ("headrace worker", "headrace explain", ARCHIVE),
         "Which models are in force, told at each change, and what each configuration is made of that a decision names.",
+    ),
+    Topic(
+        "matured",
+        "decision_id",
+        1,
+        400 * DAY_MS,
+        "delete",
+        OUTPUT_MESSAGE_BYTES,
+        "headrace learn",
+        ("headrace learn", ARCHIVE),
+        "What became of each order, with the vector that it was decided by, in the order in which it was known.",
     ),
 )
 

@@ -13,11 +13,12 @@ import pytest
 from schemas.decisions import Anomaly, AppliedRow, Decision, encode
 from schemas.decode import Reason, decode_batch
 from schemas.ids import decision_id
+from schemas.matured import Matured
 from schemas.topics import INPUTS
 from tests.docs.tables import DOCS
 
 PAGE = (DOCS / "events.md").read_text()
-OURS = {"fraud": Decision, "anomalies": Anomaly, "applied": AppliedRow}
+OURS = {"fraud": Decision, "anomalies": Anomaly, "applied": AppliedRow, "matured": Matured}
 REASONS = "|".join(Reason)
 
 
