@@ -10,8 +10,8 @@ from archive.errors import ArchiveError
 
 try:
     import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
-    from pyarrow import parquet
+    from pyarrow import compute, parquet
 except ImportError as error:
     raise ArchiveError("the archive needs pyarrow: pip install 'headrace[history]'") from error
 
-__all__ = ["pa", "parquet"]
+__all__ = ["compute", "pa", "parquet"]

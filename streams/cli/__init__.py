@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "parity": ("parity", "Does a feature mean the same live and in history? Logged vectors against a replay."),
     "chaos": ("chaos", "Kill workers, broker and store; compare with a clean pass."),
     "fit": ("fit", "Fit the logistic model on recorded data."),
+    "train": ("train", "Train models on a training set and judge them on days they have not seen."),
     "evaluate": ("evaluate", "Judge a model on a labelled table as the stream would: labels come late."),
     "schemas": ("schemas", "Export the JSON Schemas of every event and record."),
 }
