@@ -21,6 +21,7 @@ KINDS: Final[Mapping[str, str]] = {
     "online_logistic": "models.online_logistic:OnlineLogistic",
     "adaptive_forest": "models.adaptive_forest:AdaptiveForest",
     "half_space": "models.half_space:HalfSpace",
+    "network": "models.network:Network",
 }
 
 
@@ -33,6 +34,6 @@ def class_of(kind: str) -> type[Scorer]:
         found: type[Scorer] = getattr(import_module(module), name)
     except ImportError as error:
         raise ArtefactError(
-            f"a model of kind {kind!r} needs {error.name}, which is not installed: pip install 'headrace[models]'"
+            f"a model of kind {kind!r} needs {error.name}, which is not installed: pip install 'headrace[network]'"
         ) from error
     return found

@@ -14,7 +14,7 @@ from models.half_space import HalfSpace, Halvings
 from models.logistic import Input, Logistic
 from models.online_logistic import OnlineLogistic
 from models.scorer import Scorer
-from tests.support import grown
+from tests.support import grown, networks
 
 
 def logistic(names: Sequence[str]) -> Scorer:
@@ -82,4 +82,5 @@ EXAMPLES: Final[Mapping[str, Callable[[Sequence[str]], Scorer]]] = {
     "online_logistic": online_logistic,
     "adaptive_forest": adaptive_forest,
     "half_space": half_space,
+    "network": networks.attention,
 }
