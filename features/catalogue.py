@@ -13,10 +13,11 @@ from hashlib import sha256
 from features.definitions import Definitions
 from features.feature import ANY_KIND, Feature, Habit, Known, New, Outlying, Share, SinceKnown, SinceLast, Usual
 from features.group import Group
+from features.sequence import Recent
 from features.window import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from features.words import in_words
 
-BESIDE_ITSELF = (Habit, New, Outlying, SinceLast, Usual)  # they compare the event with what was before it
+BESIDE_ITSELF = (Habit, New, Outlying, Recent, SinceLast, Usual)  # they compare the event with what was before it
 UNITS = ((DAY_MS, "d"), (HOUR_MS, "h"), (MINUTE_MS, "min"), (SECOND_MS, "s"))
 
 

@@ -32,6 +32,7 @@ from features.fields import (
     measured,
 )
 from features.plan import Plan, plan_of
+from features.sequence import Recent
 from features.window import MINUTE_MS, SECOND_MS, Window
 
 Ints = npt.NDArray[np.int64]
@@ -116,7 +117,7 @@ class Group:
         kinds = 0
         for feature in self.features:
             tells_more = isinstance(feature.read, read.Known | read.SinceKnown) or feature.read.other is not None
-            if feature.read.windowed and not tells_more:
+            if isinstance(feature.read, Recent) or (feature.read.windowed and not tells_more):
                 kinds |= feature.of
         return Field(ONE, kinds or ANY_KIND)
 
@@ -133,7 +134,7 @@ class Group:
     @cached_property
     def counted(self) -> tuple[Window, ...]:
         """The windows that counterparties are looked up in."""
-        return tuple(dict.fromkeys(f.over for f in self.features if f.read.other is not None))
+        return tuple(dict.fromkeys(f.over for f in self.features if f.read.other is not None and f.read.windowed))
 
     @cached_property
     def ladder(self) -> tuple[int, ...]:
@@ -185,6 +186,8 @@ def _fields(feature: Feature) -> Iterator[Field]:
         yield from (Field(ONE, kinds), Field(PLACE, kinds), Field(SQUARE, kinds))
     elif isinstance(of, read.Usual | read.Outlying):
         yield from (Field(ONE, kinds), Field(PLACE, kinds))
+    elif isinstance(of, Recent):
+        yield from (Field(ONE, kinds), Field(AMOUNT, kinds))
     elif isinstance(of, read.Habit):
         yield from (Field(ONE, kinds), Field(COSINE, kinds), Field(SINE, kinds))
     elif isinstance(of, read.Measured):
@@ -250,10 +253,19 @@ def _check_feature(group: Group, feature: Feature, where: str) -> None:
         raise GroupError(
             f"{where}: a delay of {feature.delay_ms} ms: want a multiple of {feature.over.tile_ms}, the window's tile"
         )
-    if isinstance(of, read.Usual | read.Outlying) and not group.keep:
+    if isinstance(of, read.Usual | read.Outlying | Recent) and not group.keep:
         raise GroupError(f"{where}: reads the events that are kept one by one: give the group keep=16")
+    if isinstance(of, Recent):
+        _check_recent(group, of, where)
     if any(f.of != feature.of for f in group.features if of.other is not None and f.read.other == of.other):
         raise GroupError(f"{where}: counterparty {of.other!r} is read of two kinds of event: want one `of` for all")
+
+
+def _check_recent(group: Group, of: Recent, where: str) -> None:
+    if not 1 <= of.nth <= group.keep:
+        raise GroupError(f"{where}: place {of.nth} among the newest events: want 1 to keep={group.keep}")
+    if group.many:
+        raise GroupError(f"{where}: a sequence is of one entity: an event of a group with many=True has several")
 
 
 def _check_windows(group: Group, where: str) -> None:

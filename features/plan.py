@@ -3,7 +3,7 @@
     fields     base, kinds, less (as in features/fields.py); the sums first
     windows    tile ms, tiles, reach ms
     terms      field, window, the window taken off (-1: none), whether the event's own share is taken off
-    columns    what is told (`Told`), then up to four places in the tables above
+    columns    what is told (`Told`), then up to five places in the tables above
     constants  the numbers of a column that are no integers
 
 A term is an integer that several columns may be made of: a field over a window, less the same over a later one where
@@ -22,6 +22,7 @@ import numpy.typing as npt
 from features import feature as read
 from features.feature import Feature
 from features.fields import AMOUNT, COSINE, ONE, PLACE, SINE, SQUARE, Field, largest, measured
+from features.sequence import Recent, RecentAmount, RecentGap, RecentSame
 from features.window import Window
 
 Ints = npt.NDArray[np.int64]
@@ -41,7 +42,7 @@ class Base(IntEnum):
 
 
 class Told(IntEnum):
-    """What a column tells, and of which places (a, b, c, d) and constants."""
+    """What a column tells, and of which places (a to e) and constants."""
 
     PLAIN = 0  # term
     QUOTIENT = 1  # terms of top and below; plus, more, least, scale: (top + plus) * scale / max(below + more, least)
@@ -55,10 +56,14 @@ class Told(IntEnum):
     SINCE_LAST = 9
     SINCE_FIRST = 10
     SPAN = 11
+    RECENT_AMOUNT = 12  # fields of count and amount, window, which, slot; where there is none
+    RECENT_GAP = 13  # the same
+    RECENT_SAME = 14  # the same
 
 
 BASES = {ONE: Base.ONE, AMOUNT: Base.AMOUNT, "max": Base.AMOUNT, PLACE: Base.PLACE, SQUARE: Base.SQUARE}
 BASES |= {COSINE: Base.COSINE, SINE: Base.SINE}
+RECENT = {RecentAmount: Told.RECENT_AMOUNT, RecentGap: Told.RECENT_GAP, RecentSame: Told.RECENT_SAME}
 TIMES = {read.SinceLast: Told.SINCE_LAST, read.SinceFirst: Told.SINCE_FIRST, read.Span: Told.SPAN}
 
 
@@ -81,11 +86,17 @@ Line = tuple[Told, Sequence[int], Sequence[float]]
 
 
 class _Tables:
-    """Where everything is, and the terms collected so far, each once."""
+    """Where everything is, and the terms collected so far, each once.
 
-    def __init__(self, fields: Sequence[Field], windows: Sequence[Window], others: Sequence[str]) -> None:
+    `longest`: of the windows with a start that rows are summed over; of what is older nothing may be left.
+    """
+
+    def __init__(
+        self, fields: Sequence[Field], summed: Sequence[Window], counted: Sequence[Window], others: Sequence[str]
+    ) -> None:
         self.fields = {field: place for place, field in enumerate(fields)}
-        self.windows = {window: place for place, window in enumerate(windows)}
+        self.windows = {window: place for place, window in enumerate(dict.fromkeys((*summed, *counted)))}
+        self.longest = self.windows[max((w for w in summed if w.tiles), key=lambda w: w.reach_ms)]
         self.others = {other: slot for slot, other in enumerate(others)}
         self.terms: dict[tuple[int, int, int, bool], int] = {}
 
@@ -111,18 +122,17 @@ def plan_of(
     """The tables of a group's features: of the fields of its tiles, the windows that rows are summed over and that its
     counterparties are counted in, and how wide its tiles are.
     """
-    windows = tuple(dict.fromkeys((*summed, *counted)))
-    tables = _Tables(fields, windows, others)
+    tables = _Tables(fields, summed, counted, others)
     lines = [_line(tables, feature) for feature in features]
     measures = tuple(field for field in fields if field.measure is not None)
     return Plan(
         fields=_table([(_base(field, measures), field.kinds, field.less) for field in fields], 3),
-        windows=_table(map(_line_of, windows), 3),
+        windows=_table(map(_line_of, tables.windows), 3),
         summed=_table(map(_line_of, summed), 3),
         counted=_table(map(_line_of, counted), 3),
         ladder=np.array(ladder, np.int64),
         terms=_table(tables.terms, 4),
-        columns=_table([(told, *places) for told, places, _ in lines], 5),
+        columns=_table([(told, *places) for told, places, _ in lines], 6),
         constants=np.array([(*constants, *[0.0] * (4 - len(constants))) for *_, constants in lines]).reshape(-1, 4),
         measures=measures,
     )
@@ -167,7 +177,16 @@ def _line(tables: _Tables, feature: Feature) -> Line:
     if isinstance(of, read.Distinct | read.New):
         told = Told.DISTINCT if isinstance(of, read.Distinct) else Told.NEW
         return told, (tables.others[of.of], window), ()
+    if isinstance(of, Recent):
+        return _recent(tables, of, kinds)
     return TIMES[type(of)], (), ()
+
+
+def _recent(tables: _Tables, of: Recent, kinds: int) -> Line:
+    one, amount = tables.fields[Field(ONE, kinds)], tables.fields[Field(AMOUNT, kinds)]
+    slot = tables.others[of.of] if isinstance(of, RecentSame) else -1
+    none = 0.0 if isinstance(of, RecentAmount) else -1.0
+    return RECENT[type(of)], (one, amount, tables.longest, of.nth - 1, slot), (none,)
 
 
 def _added(of: read.Count | read.Sum | read.Known, kinds: int) -> Field:

@@ -7,7 +7,7 @@ its time alone says where windows end. The same fold, so a value cannot mean two
 "As of" a moment is what an order at that moment would see, less itself. It is no journey into the past: windows end no
 earlier than the newest event seen less the grace, and hold what is dated later (features/window.py), for what is older
 may have been folded into coarser tiles. `Reading.end_ms` says where they ended.
-The price: what compares the event itself with its past (`Usual`, `Outlying`, `New`) has no value here.
+The price: what compares the event itself with its past (`Usual`, `Outlying`, `New`, `RecentSame`) has no value here.
 """
 
 from __future__ import annotations
@@ -46,13 +46,14 @@ from features.feature import (
 )
 from features.fold import fold
 from features.group import Group
+from features.sequence import RecentAmount, RecentGap, RecentSame
 
 Ints = npt.NDArray[np.int64]
 
-OF_THE_EVENT = (Usual, Outlying, New)
+OF_THE_EVENT = (Usual, Outlying, New, RecentSame)
 UNITS: Mapping[tuple[type[Read], ...], str] = {
-    (Sum, Mean, Max): "amount",
-    (SinceFirst, SinceLast, Span): "s",
+    (Sum, Mean, Max, RecentAmount): "amount",
+    (SinceFirst, SinceLast, Span, RecentGap): "s",
     (Spread, Usual): "doublings",
     (SinceKnown,): "days",
 }

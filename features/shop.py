@@ -48,6 +48,7 @@ from features.group import Group
 from features.join import Join
 from features.kinds import CART_CHANGED, CHECKOUT_BEGUN, CLEARED, DECLINED, FRAUD, IN_WORDS, LOGIN_FAILED, ORDERED
 from features.orders import OF_LABELS, OF_ORDERS, OF_OUTCOMES
+from features.sequence import RecentAmount, recent
 from features.vector import Vector
 from features.window import (
     DAY_MS,
@@ -89,8 +90,9 @@ def spending(*others: str) -> tuple[Feature, ...]:
 
 
 OWN_USUAL = (Feature(Usual(), WINDOW_30D, of=ORDERED), Feature(Outlying(), WINDOW_30D, of=ORDERED))
+LAST_ORDERS = recent(8, same=("device",), of=ORDERED)  # what a network reads as a sequence
 
-USER = Group("user", 1, "user", (*spending("card", "device", "ip"), *OWN_USUAL), keep=16, cap=40)
+USER = Group("user", 1, "user", (*spending("card", "device", "ip"), *OWN_USUAL, *LAST_ORDERS), keep=16, cap=40)
 CARD = Group("card", 2, "card", (*spending("user", "device", "ip"), *OWN_USUAL), keep=16, cap=40)
 DEVICE = Group("device", 3, "device", spending("user", "card", "ip"))
 IP = Group("ip", 4, "ip", spending("user", "card", "device"))
@@ -284,7 +286,8 @@ def _order_values(scale: float, orders: Columns, folded: Mapping[str, Floats2d])
 @cache
 def _scales(scale: float) -> Floats2d:
     """(d, 1) what each column is divided by: the groups' money becomes units of the base currency."""
-    told = [scale if isinstance(f.read, Sum | Mean | Max) else 1.0 for group in ORDER_GROUPS for f in group.features]
+    money = Sum | Mean | Max | RecentAmount
+    told = [scale if isinstance(f.read, money) else 1.0 for group in ORDER_GROUPS for f in group.features]
     return np.array([1.0] * len(ORDER_NAMES) + told + [1.0] * len(SESSION_NAMES))[:, None]
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from features.feature import Feature, Measured, Ratio, SinceKnown
 from features.group import Group
+from features.sequence import Recent
 from features.window import DAY_MS, HOUR_MS, MINUTE_MS, Window
 
 SPANS = {HOUR_MS: "an hour", DAY_MS: "a day", 7 * DAY_MS: "a week"}
@@ -43,9 +44,16 @@ def _words(group: Group, feature: Feature, nouns: Mapping[str, str], what: str) 
         measure=read.measure.name.replace("_", " ") if isinstance(read, Measured) else "",
         to=_within(read.to) if isinstance(read, Ratio) else "",
         which=read.which if isinstance(read, SinceKnown) else "",
+        nth=_nth(read.nth) if isinstance(read, Recent) else "",
     )
     late = f", as of {_span(feature.delay_ms)} before" if feature.delay_ms else ""
     return words + _within(feature.over) + late
+
+
+def _nth(place: int) -> str:
+    """`2nd ` with a space behind it; the first needs no word."""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th") if place % 100 // 10 != 1 else "th"
+    return f"{place}{ending} " if place > 1 else ""
 
 
 def _several(noun: str) -> str:

@@ -74,7 +74,13 @@ def _pack_hot_events(
     size, slots = 0, len(others)
     for bag in range(bags):
         size = max(size, ends[bag + 1] - ends[bag])
-    rows = Rows(np.empty(2, np.int64), np.empty(2, np.int64), np.empty((2, len(of.fields)), np.int64), numbers[0])
+    rows = Rows(
+        np.empty(2, np.int64),
+        np.empty(2, np.int64),
+        np.empty((2, len(of.fields)), np.int64),
+        numbers[0],
+        np.empty((0, 0), np.int64),
+    )
     named = Others(np.empty((slots, size), np.int64), np.empty((slots, size), np.int64), np.zeros(slots, np.int64))
     names, ticks, latest = np.empty(slots * size, np.int64), np.empty(size, np.int64), np.empty(exact + 1, np.int64)
     room = Room(rows, named, names, ticks, latest, np.empty(len(of.ladder), np.int64))

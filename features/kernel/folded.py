@@ -132,7 +132,13 @@ def _compact_bags(
         room = max(room, max(tiles, named) + raws)
         length += HEADER_WORDS + (tiles + raws) * tile_words + named + raws * (slots + ENTRY_WORDS)
         start += sizes[bag]
-    rows = Rows(np.empty(room, np.int64), np.empty(room, np.int64), np.empty((room, len(fields)), np.int64), split)
+    rows = Rows(
+        np.empty(room, np.int64),
+        np.empty(room, np.int64),
+        np.empty((room, len(fields)), np.int64),
+        split,
+        np.empty((0, 0), np.int64),
+    )
     others = Others(np.empty((slots, room), np.int64), np.empty((slots, room), np.int64), np.zeros(slots, np.int64))
     left, latest, bounds = np.empty(room, np.int64), np.empty(exact + 1, np.int64), np.empty(len(ladder), np.int64)
     out, made = np.empty(length, np.int64), np.zeros(len(sizes), np.int64)

@@ -28,7 +28,12 @@ from features.window import DAY_MS
 # Members of an enumeration are no constants to the compiler.
 PLAIN, QUOTIENT, SPREAD, HABIT = int(Told.PLAIN), int(Told.QUOTIENT), int(Told.SPREAD), int(Told.HABIT)
 PEAK, USUAL, SINCE, DISTINCT, NEW = int(Told.PEAK), int(Told.USUAL), int(Told.SINCE), int(Told.DISTINCT), int(Told.NEW)
-SINCE_LAST, SINCE_FIRST = int(Told.SINCE_LAST), int(Told.SINCE_FIRST)
+SINCE_LAST, SINCE_FIRST, SPAN = int(Told.SINCE_LAST), int(Told.SINCE_FIRST), int(Told.SPAN)
+RECENT_AMOUNT, RECENT_GAP, RECENT_SAME = (
+    int(Told.RECENT_AMOUNT),
+    int(Told.RECENT_GAP),
+    int(Told.RECENT_SAME),
+)
 
 
 class Plan(NamedTuple):
@@ -167,6 +172,37 @@ def _usual(
 
 
 @compiled
+def _outranks(rows: Rows, one: int, other: int, amount: int) -> bool:
+    """Whether an event is told before another: the newer one, then by what they are, as their arrival must not tell."""
+    mine, theirs = rows.at[one], rows.at[other]
+    if mine == theirs:
+        mine, theirs = rows.values[one, amount], rows.values[other, amount]
+    for slot in range(rows.named.shape[1]):
+        if mine == theirs:
+            mine, theirs = rows.named[one, slot], rows.named[other, slot]
+    first: bool = mine > theirs
+    return first
+
+
+@compiled
+def _recent(rows: Rows, count: int, me: int, since: int, one: int, amount: int, found: Ints) -> int:
+    """Finds the other events since then, newest first. How many there are; `found` has room for those one by one."""
+    several = 0
+    for nth in range(count - 1, -1, -1):
+        row = rows.order[nth]
+        if rows.at[row] < since or several == len(found):
+            break
+        if row != me and rows.values[row, one] == 1:
+            place = several
+            while place > 0 and _outranks(rows, row, found[place - 1], amount):
+                found[place] = found[place - 1]
+                place -= 1
+            found[place] = row
+            several += 1
+    return several
+
+
+@compiled
 def _days_since(rows: Rows, count: int, field: int, tile_ms: int, edge: int, last: int, end: int) -> float:
     """Days from the start of the last (first) tile since `edge` whose field adds up to more than 0; -1: none."""
     found, tile, total = NEVER, NEVER, 0
@@ -262,7 +298,8 @@ def _fold_bags(
             return bag
         room = max(room, max(tiles, named) + raws + ends[bag + 1] - ends[bag])
         start += sizes[bag]
-    rows = Rows(np.empty(room, np.int64), np.empty(room, np.int64), np.empty((room, fields), np.int64), split)
+    whose = np.empty((room, slots) if (plan.columns[:, 0] > SPAN).any() else (0, 0), np.int64)
+    rows = Rows(np.empty(room, np.int64), np.empty(room, np.int64), np.empty((room, fields), np.int64), split, whose)
     others = Others(np.empty((slots, room), np.int64), np.empty((slots, room), np.int64), np.zeros(slots, np.int64))
     several = len(plan.windows)
     windows = Windows(
@@ -272,6 +309,7 @@ def _fold_bags(
         np.empty((several, fields), np.int64),
     )
     found, before_of, kept = np.empty(len(plan.terms), np.int64), np.empty(slots, np.int64), np.empty(keep + 1)
+    recent = np.empty(keep + 1, np.int64)
 
     nothing = np.empty(0, np.int64)
     start = entry = 0
@@ -289,15 +327,18 @@ def _fold_bags(
             count, newest, end = count + 1, max(newest, at), max(at, before - grace_ms)
             measure(rows, me, plan.fields, circle, at, events[2, nth], events[3, nth], events[4, nth], given_own, nth)
             put(rows, me)
+            for slot in range(whose.shape[1]):
+                whose[me, slot] = names[slot, nth]
             for slot in range(slots):
                 before_of[slot] = mention(others, slot, names[slot, nth], at) if names[slot, nth] != 0 else NEVER
             exact_since = sharp(rows, count, event, keep, floor) if keep else 0
             _edges(plan, windows, end, keep, exact_since)
             _walk(rows, count, windows)
             _terms(plan, windows, rows, me, found)
+            listed, there = NEVER, 0
             for column in range(len(plan.columns)):
                 told, a, b = plan.columns[column, 0], plan.columns[column, 1], plan.columns[column, 2]
-                c, d = plan.columns[column, 3], plan.columns[column, 4]
+                c, d, e = plan.columns[column, 3], plan.columns[column, 4], plan.columns[column, 5]
                 if told == PLAIN:
                     value = float(found[a])
                 elif told == QUOTIENT:
@@ -322,6 +363,17 @@ def _fold_bags(
                 elif told == SINCE_LAST:
                     known = before >= max(windows.start[horizon], 0)
                     value = max(at - before, 0) / 1000 if known else -1.0
+                elif told > SPAN:
+                    if listed != a:  # the events of these kinds: found once for all columns that tell of them
+                        since = max(windows.start[c], exact_since)
+                        listed, there = a, _recent(rows, count, me, since, a, b, recent)
+                    value = plan.constants[column, 0]
+                    if d < there and told == RECENT_AMOUNT:
+                        value = float(rows.values[recent[d], b])
+                    elif d < there and told == RECENT_GAP:
+                        value = max(at - rows.at[recent[d]], 0) / 1000
+                    elif d < there and told == RECENT_SAME and whose[recent[d], e] != 0 and names[e, nth] != 0:
+                        value = 1.0 if whose[recent[d], e] == names[e, nth] else 0.0
                 else:
                     oldest = _oldest(rows, count, windows.start[horizon])
                     latest = at if told == SINCE_FIRST else newest

@@ -28,12 +28,16 @@ COSINE, GIVEN = int(Base.COSINE), int(Base.GIVEN)
 
 
 class Rows(NamedTuple):
-    """What is known of an entity, entries and tiles alike; `order` has their places in order of time."""
+    """What is known of an entity, entries and tiles alike; `order` has their places in order of time.
+
+    `named`: of each event its counterparties; of a tile nothing, and nothing at all where no sequence is read.
+    """
 
     order: Ints
     at: Ints
     values: Ints2d  # (rows, fields): the first `split` add up, of the others the largest counts
     split: int
+    named: Ints2d  # (rows, slots)
 
 
 class Others(NamedTuple):
@@ -207,6 +211,8 @@ def lift(
             else:
                 for slot in range(len(others.known)):
                     hashed = (tail if slot == 2 else pair >> OTHER_BITS * slot) & 0xFFFFFFFF
+                    if slot < rows.named.shape[1]:
+                        rows.named[count, slot] = hashed
                     if hashed != 0:
                         mention(others, slot, hashed, at)
             if told:

@@ -16,9 +16,10 @@ from streams.cli.sets import backfill, build
 from streams.cli.table import print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from features.definitions import Definitions
+    from features.feature import Feature
     from features.group import Group
     from features.reading import Reading
     from schemas.settings import Settings
@@ -141,6 +142,7 @@ async def _meant(settings: Settings, definitions: Definitions, meeting: Any, id_
 
 def _print_reading(settings: Settings, definitions: Definitions, group: Group, reading: Reading, at_ms: int) -> None:
     from features.catalogue import catalogue
+    from features.sequence import Recent
     from schemas.timestamps import rfc3339
 
     words = {one.column: one.what for one in catalogue(definitions) if one.group == group.name}
@@ -155,12 +157,33 @@ def _print_reading(settings: Settings, definitions: Definitions, group: Group, r
         f"{reading.others} counterparties"
     )
     click.echo()
+    told = list(zip(reading.values.items(), group.features, strict=True))
     print_table(
         [
             {"column": name, "value": _worth(value, feature, settings), "what": words[name]}
-            for (name, value), feature in zip(reading.values.items(), group.features, strict=True)
+            for (name, value), feature in told
+            if not isinstance(feature.read, Recent)
         ]
     )
+    if places := _sequence(told, settings):
+        click.echo()
+        print_table(places, right=tuple(places[0]))
+
+
+def _sequence(told: Sequence[tuple[tuple[str, float | None], Feature]], settings: Settings) -> list[dict[str, str]]:
+    """The newest events, one a line, as far as there are; what needs an event that asks is left out."""
+    from features.sequence import Recent, RecentGap
+
+    places: dict[int, dict[str, str]] = {}
+    empty = set()
+    for (name, value), feature in told:
+        if isinstance(feature.read, Recent) and value is not None:
+            nth = feature.read.nth
+            line = places.setdefault(nth, {"newest": str(nth)})
+            line[name.removesuffix(f"_{nth}")] = _worth(value, feature, settings)
+            if isinstance(feature.read, RecentGap) and value < 0:
+                empty.add(nth)
+    return [places[nth] for nth in sorted(places) if nth not in empty]
 
 
 def _moved(reading: Reading, at_ms: int) -> str:

@@ -88,6 +88,20 @@ def test_people_are_told_amounts_in_the_base_currency_and_how_old_it_is(capsys: 
     assert "orders of the account within a day" in told
 
 
+@pytest.mark.usefixtures("filled")
+def test_the_last_orders_are_told_a_line_each_as_many_as_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["features", "show", "user:42", "--at", rfc3339(NOW)]) == HOLDS
+    told = capsys.readouterr().out
+    sequence = [line.split() for line in told[told.index("\nnewest  user_") :].splitlines()[1:]]
+    assert sequence == [
+        ["newest", "user_recent_amount", "user_recent_gap_s"],
+        ["1", "4.00", "EUR", "60", "s"],
+        ["2", "2.00", "EUR", "600", "s"],
+        ["3", "1.00", "EUR", "3,600", "s"],
+    ]
+    assert "user_recent" not in told[: told.index("\nnewest  user_")], "no line of the table above says it again"
+
+
 def test_reading_writes_nothing(filled: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     before = kept(filled)
     assert run(["features", "show", "user:42"]) == HOLDS

@@ -30,7 +30,7 @@ COARSE = {"10m": (2 * MINUTE, 5), "1h": (10 * MINUTE, 6), "24h": (2 * HOUR, 12),
 LOOKED_UP = ("1h", "24h", "7d")
 RISKS = {"1d": (6 * HOUR, 4), "7d": (DAY, 7), "30d": MONTH}
 KNOWN_AFTER = 7 * DAY
-MONEY = ("sum", "mean", "max")
+MONEY = ("sum", "mean", "max", "recent_amount")
 CENTS = 100  # of the base currency
 CART = {"add_to_cart": 1, "remove_from_cart": -1}
 BROWSED, CHANGED, CHECKOUT, ORDERED, FAILED, DECLINED, FRAUD, CLEARED = (1 << bit for bit in range(8))
@@ -86,14 +86,23 @@ def risks(who: str) -> dict[str, Ask]:
     return asks | {f"{who}_known_frauds_30d": Ask("known", *MONTH, bad=FRAUD, less=CLEARED)}
 
 
-def spender(who: str, *others: str, exact: int = 32, keep: int = 0) -> Who:
-    asks = spending(who, others, usual=bool(keep))
+def last_orders(who: str, other: str, slot: int) -> dict[str, Ask]:
+    told = {"amount": "recent_amount", "gap_s": "recent_gap", f"same_{other}": "recent_same"}
+    return {
+        f"{who}_recent_{name}_{nth}": Ask(what, of=ORDERED, slot=slot, nth=nth)
+        for name, what in told.items()
+        for nth in range(1, 9)
+    }
+
+
+def spender(who: str, *others: str, exact: int = 32, keep: int = 0, more: Mapping[str, Ask] | None = None) -> Who:
+    asks = spending(who, others, usual=bool(keep)) | dict(more or {})
     return Who(who, asks, others, ("orders", "outcomes"), exact, keep, (DAY, 37))
 
 
 TIMES = {"1h": ONE, "24h": FULL}
 GROUPS = {
-    "user": spender("user", "card", "device", "ip", keep=16),
+    "user": spender("user", "card", "device", "ip", keep=16, more=last_orders("user", "device", slot=1)),
     "card": spender("card", "user", "device", "ip", keep=16),
     "device": spender("device", "user", "card", "ip"),
     "ip": spender("ip", "user", "card", "device"),

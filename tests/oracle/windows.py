@@ -34,6 +34,7 @@ class Ask:
     delay: int = 0
     current: bool = True
     slot: int = 0
+    nth: int = 0  # of the newest events, 1: the newest
     to: tuple[int, int] = (0, 0)  # of a ratio: the longer window
     bad: int = 0
     less: int = 0
@@ -53,6 +54,7 @@ class Spec:
     longest: tuple[int, int]
     keep: int = 0
     event: int = 255  # the kinds that are events of their own, and not what became of others
+    started: tuple[int, int] = (0, 0)  # the longest window that has a start, where `longest` has none
 
 
 @dataclass
@@ -124,6 +126,8 @@ def answer(spec: Spec, ask: Ask, seen: Sight, before: list[Happening], event: Ha
         return counterparties(spec, ask, seen, before, event)
     if ask.what in ("usual", "outlying"):
         return against_usual(ask, seen, event)
+    if ask.what in RECENT:
+        return recent(spec, ask, seen, event)
     if ask.what == "since":
         return days_since(ask, seen)
     return of_window(ask, seen, event)
@@ -207,6 +211,23 @@ def against_usual(ask: Ask, seen: Sight, event: Happening) -> float:
     return away / max(1.4826 * median(abs(p - middle) for p in places), 8)
 
 
+def recent(spec: Spec, ask: Ask, seen: Sight, event: Happening) -> float:
+    """The nth newest other event that is kept one by one; of several at once, by what they are."""
+    window = spec.longest if spec.longest[1] else spec.started
+    kept = [e for e in seen.events if e is not event and e.at > seen.floor and counts(e, ask)]
+    kept = [e for e in kept if seen.inside(e.at, window)]
+    kept.sort(key=lambda e: (e.at, e.amount, e.others), reverse=True)
+    if len(kept) < ask.nth:
+        return 0.0 if ask.what == "recent_amount" else -1.0
+    found = kept[ask.nth - 1]
+    if ask.what == "recent_amount":
+        return found.amount
+    if ask.what == "recent_gap":
+        return max(event.at - found.at, 0) / 1000
+    mine, theirs = event.others[ask.slot], found.others[ask.slot]
+    return float(mine == theirs) if mine and theirs else -1.0
+
+
 def days_since(ask: Ask, seen: Sight) -> float:
     sums: dict[int, int] = {}
     for e in seen.events:
@@ -247,6 +268,7 @@ def span(spec: Spec, seen: Sight, _before: list[Happening], _event: Happening) -
     return max(max(e.at for e in seen.events) - min(held), 0) / 1000 if held else 0.0
 
 
+RECENT = ("recent_amount", "recent_gap", "recent_same")
 TIMES = {"since_last": since_last, "since_first": since_first, "span": span}
 
 

@@ -40,6 +40,7 @@ from features.fold import fold
 from features.group import Group
 from features.logscale import place
 from features.payload import payloads
+from features.sequence import recent
 from features.window import EVER, Window
 from tests.oracle.shelf import Shelf
 from tests.oracle.windows import Ask, Entity, Happening, Spec
@@ -100,6 +101,19 @@ LABELLED = [
 ]
 HABITS = [asked(Habit(), LONG, "habit"), asked(New("a"), MIDDLE, "new", slot=0), asked(New("b"), SHORT, "new", slot=1)]
 USUAL = [asked(Usual(), LONG, "usual"), asked(Outlying(), MIDDLE, "outlying", of=2)]
+FACTS = {"amount": "recent_amount", "gap_s": "recent_gap", "same_a": "recent_same", "same_b": "recent_same"}
+
+
+def sequences(n: int, of: int = 255) -> list[tuple[Feature, Ask]]:
+    """The newest `n` of these kinds, with both their counterparties."""
+    asks = [
+        Ask(what, of=of, nth=nth, slot=int(name.endswith("b")))
+        for name, what in FACTS.items()
+        for nth in range(1, n + 1)
+    ]
+    return list(zip(recent(n, "ab", of), asks, strict=True))
+
+
 SORTS = {"plain": [], "measures": MEASURES, "filtered": FILTERED, "labelled": LABELLED, "habits": HABITS}
 
 
@@ -115,7 +129,7 @@ class Shape:
 
     @property
     def pairs(self) -> list[tuple[Feature, Ask]]:
-        return plain(self.forever) + SORTS[self.sort] + (USUAL if self.keep else [])
+        return plain(self.forever) + SORTS[self.sort] + (USUAL + sequences(self.keep) if self.keep else [])
 
     @property
     def group(self) -> Group:
@@ -136,7 +150,8 @@ class Shape:
     @property
     def spec(self) -> Spec:
         longest = (0, 0) if self.forever else (LONG.tile_ms, LONG.tiles)
-        return Spec([ask for _, ask in self.pairs], self.exact, self.grace, longest, self.keep)
+        started = (LONG.tile_ms, LONG.tiles)
+        return Spec([ask for _, ask in self.pairs], self.exact, self.grace, longest, self.keep, started=started)
 
 
 def happenings() -> st.SearchStrategy[Happening]:

@@ -7,6 +7,7 @@ from features.entry import Own
 from features.feature import Feature, Span
 from features.fold import fold
 from features.group import Group
+from features.sequence import recent
 from features.window import Window
 from tests.unit.features.build import compacted, group, limits, own, stamped
 
@@ -56,6 +57,42 @@ def test_an_event_older_than_its_window_is_not_in_it() -> None:
     bag = stamped(G, own([100_000]))
     [row] = answers(G, bag, own([60_000], [900]))
     assert (row["g_count_10s"], row["g_sum_10s"], row["g_count_1m"], row["g_sum_1m"]) == (1, 100, 2, 1_000)
+
+
+SEQUENCE = group(*recent(3, "a"), others=("a",), keep=4, grace_ms=2_000)
+
+
+def told(bag: bytes | None, events: Own, fact: str) -> list[list[float]]:
+    """Of each event, what its three newest others say."""
+    return [[row[f"g_recent_{fact}_{nth}"] for nth in (1, 2, 3)] for row in answers(SEQUENCE, bag, events)]
+
+
+def test_a_sequence_tells_the_newest_events_one_by_one_those_of_the_range_among_them() -> None:
+    bag, events = stamped(SEQUENCE, own([50_000], [700], [[7]])), own([52_000, 53_500], [300, 900], [[8, 7]])
+    assert told(bag, events, "amount") == [[700, 0, 0], [300, 700, 0]]
+    assert told(bag, events, "gap_s") == [[2, -1, -1], [1.5, 3.5, -1]]
+    assert told(bag, events, "same_a") == [[0, -1, -1], [0, 1, -1]]
+
+
+def test_a_sequence_holds_what_is_dated_later_and_nothing_that_the_longest_window_has_left() -> None:
+    bag = stamped(SEQUENCE, own([10_000, 50_000, 75_000], [1, 2, 3], [[7, 7, 7]]))
+    late, gone = told(bag, own([60_000], [9], [[7]]), "gap_s"), told(bag, own([110_000], [9], [[7]]), "amount")
+    assert late == [[0, 10, -1]], "75 s is known, and 10 s is more than a minute before 73 s, where windows end"
+    assert gone == [[3, 0, 0]], "50 s is a minute before, to the millisecond"
+
+
+def test_a_sequence_does_not_say_that_two_unknown_counterparties_are_the_same() -> None:
+    bag = stamped(SEQUENCE, own([50_000, 51_000], [1, 2], [[0, 7]]))
+    assert told(bag, own([52_000, 53_000], [3, 4], [[0, 7]]), "same_a") == [[-1, -1, -1], [-1, 1, -1]]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_events_of_one_millisecond_are_told_in_the_same_order_however_they_came(order: tuple[int, ...]) -> None:
+    at_once = [(300, 8), (700, 9), (300, 7)]
+    came = own([50_000] * 3, [at_once[nth][0] for nth in order], [[at_once[nth][1] for nth in order]])
+    for bag in (stamped(SEQUENCE, came), compacted(SEQUENCE, stamped(SEQUENCE, came))):
+        assert told(bag, own([51_000], [1], [[7]]), "amount") == [[700, 300, 300]]
+        assert told(bag, own([51_000], [1], [[7]]), "same_a") == [[0, 0, 1]]
 
 
 def test_what_the_longest_window_has_left_is_as_if_it_had_never_been() -> None:

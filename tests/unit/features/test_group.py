@@ -25,6 +25,7 @@ from features.feature import (
     each,
 )
 from features.group import Group, GroupError
+from features.sequence import RecentAmount, RecentGap, RecentSame, recent
 from features.window import EVER, WINDOWS, Window
 from tests.unit.features.build import SECONDS, group
 
@@ -130,12 +131,45 @@ def test_an_impossible_group_is_refused_with_its_name_the_value_and_the_remedy(
             "a delay of 1500 ms: want a multiple of 1000, the window's tile",
         ),
         (Feature(Usual(), TEN), "give the group keep=16"),
+        (Feature(RecentGap(1)), "give the group keep=16"),
+        (Feature(RecentGap(1), TEN), "reads the longest window: give it none"),
         (Feature(New("a"), TEN, of=2), "counterparty 'a' is read of two kinds of event"),
     ],
 )
 def test_an_impossible_feature_is_refused_by_its_name(feature: Feature, message: str) -> None:
     with pytest.raises(GroupError, match=message):
         group(feature, Feature(Distinct("a"), MINUTE))
+
+
+def test_a_sequence_has_no_more_places_than_events_are_kept() -> None:
+    assert group(Feature(RecentAmount(5)), keep=5).columns[-1] == "g_recent_amount_5"
+    for nth in (0, 6):
+        with pytest.raises(GroupError, match=f"g_recent_amount_{nth}: place {nth} .*: want 1 to keep=5"):
+            group(Feature(RecentAmount(nth)), keep=5)
+
+
+def test_a_sequence_and_a_count_read_a_counterparty_of_the_same_events() -> None:
+    with pytest.raises(GroupError, match="counterparty 'a' is read of two kinds of event"):
+        group(Feature(RecentSame(1, "a"), of=2), others=("a",), keep=5)
+
+
+def test_a_sequence_is_of_one_entity() -> None:
+    with pytest.raises(GroupError, match="an event of a group with many=True has several"):
+        group(*recent(2), keep=5, many=True)
+
+
+def test_a_sequence_stores_nothing_that_counts_and_sums_do_not() -> None:
+    plain, told = group(others=("a",), keep=5), group(*recent(5, "a"), others=("a",), keep=5)
+    assert (told.fields, told.event, told.others, told.ladder) == (
+        plain.fields,
+        plain.event,
+        plain.others,
+        plain.ladder,
+    )
+
+
+def test_what_a_sequence_tells_is_an_event_of_its_own() -> None:
+    assert Group("g", 1, "who", (Feature(Count(), TEN, of=1), *recent(1, of=2)), keep=2).event.kinds == 3
 
 
 def test_the_definition_changes_with_anything_that_decides_a_value() -> None:
@@ -152,6 +186,9 @@ def test_the_definition_changes_with_anything_that_decides_a_value() -> None:
         group(Feature(Count(), TEN, current=False, name="x")),
         group(Feature(Habit(), TEN)),
         group(Feature(Span())),
+        group(Feature(RecentAmount(1)), keep=5),
+        group(Feature(RecentAmount(2)), keep=5),
+        group(Feature(RecentGap(1)), keep=5),
         group(windows=(TEN, Window("1m", 10_000, 7))),
     ]
     assert len({each.definition for each in made}) == len(made)

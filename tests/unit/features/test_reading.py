@@ -27,6 +27,7 @@ from features.fold import fold
 from features.group import Group
 from features.kinds import CHECKOUT_BEGUN
 from features.reading import read, unit_of
+from features.sequence import RecentAmount, RecentGap, recent
 from features.shop import shop_definitions
 from features.window import DAY_MS, HOUR_MS, MINUTE_MS, WINDOW_1H, WINDOW_24H
 from tests.unit.features.build import compacted, group, limits, own, stamped
@@ -140,6 +141,12 @@ def test_what_compares_an_event_with_its_past_has_no_value() -> None:
     assert found.values["g_hour_habit_24h"] is not None
 
 
+def test_the_newest_events_are_read_one_by_one_and_whose_they_were_needs_an_event_that_asks() -> None:
+    made = Group("g", 1, "who", (Feature(Count(), WINDOW_24H), *recent(3, ["card"])), keep=4)
+    (found,) = read(made, [stamped(made, own(minutes_ago(30, 10), [500, 700], [[1, 2]]))], NOW)
+    assert list(found.values.values()) == [2, 700, 500, 0, 600, 1_800, -1, None, None, None]
+
+
 def test_a_measure_of_ones_own_does_not_see_whoever_looks() -> None:
     first = Measure("first", lambda at, _amount, _flags: at, "min")
     squares = Measure("squares", lambda _at, amount, _flags: amount * amount)
@@ -172,6 +179,8 @@ def test_a_bag_of_another_layout_is_refused() -> None:
         (Feature(Max(), WINDOW_1H), "amount"),
         (Feature(SinceLast()), "s"),
         (Feature(Usual(), WINDOW_1H), "doublings"),
+        (Feature(RecentAmount(1)), "amount"),
+        (Feature(RecentGap(1)), "s"),
         (Feature(Count(), WINDOW_1H), ""),
     ],
 )

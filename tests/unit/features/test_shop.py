@@ -57,7 +57,7 @@ class Worker:
         columns = flow.columns(decoded.events, decoded.at_ms)
         folded = {group.name: self.fold(group.name, columns) for group in flow.groups}
         vector = self.definitions.vector if flow.scored else self.definitions.session
-        if vector is None or not flow.groups:
+        if vector is None or not set(vector.groups) <= set(flow.groups):
             return []
         return [dict(zip(vector.names, row, strict=True)) for row in vector.rows(columns, folded).tolist()]
 
@@ -78,6 +78,17 @@ def test_an_order_is_remembered_by_each_of_its_entities() -> None:
     assert (row["card_sum_24h"], row["card_max_7d"], row["card_mean_1h"]) == (90.0, 40.0, 30.0)
     assert (row["card_distinct_users_24h"], row["card_distinct_devices_24h"], row["card_distinct_ips_24h"]) == (2, 2, 2)
     assert (row["ip_count_1h"], row["ip_since_last_s"], row["user_since_last_s"]) == (1, -1, 4)
+
+
+def test_an_accounts_last_orders_are_told_one_by_one_in_units_of_the_base_currency() -> None:
+    worker = Worker()
+    worker.range("orders", [order(1, value=30.0), order(3, value=12.5, device_id="d2")])
+    known = {"order_id": "o1", "decision_id": "0" * 32, "turn": 1, "fraud": True, "delta": 1}
+    worker.range("outcomes", [visit("outcome", 3, **known)])  # no order of its own
+    [row] = worker.range("orders", [order(9, value=40.0)])
+    assert [row[f"user_recent_amount_{nth}"] for nth in (1, 2, 3, 8)] == [12.5, 30.0, 0, 0]
+    assert [row[f"user_recent_gap_s_{nth}"] for nth in (1, 2, 3, 8)] == [6, 8, -1, -1]
+    assert [row[f"user_recent_same_device_{nth}"] for nth in (1, 2, 3, 8)] == [0, 1, -1, -1]
 
 
 def test_the_orders_own_columns() -> None:

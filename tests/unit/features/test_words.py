@@ -6,6 +6,7 @@ import pytest
 
 from features.feature import RECENCY, Count, Distinct, Feature, Measure, Measured, New, Ratio, Share, each
 from features.group import Group
+from features.sequence import recent
 from features.shop import order_vector
 from features.window import DAY_MS, EVER, HOUR_MS, MINUTE_MS, WINDOW_1H, Window
 from features.words import in_words
@@ -19,6 +20,9 @@ from features.words import in_words
         ("card_count_10m", "orders of the card within 10 minutes"),
         ("ip_distinct_users_24h", "different accounts of the address within a day"),
         ("merchant_sum_30d", "sum of the merchant's orders within 30 days"),
+        ("user_recent_amount_1", "amount of the order before, of the account"),
+        ("user_recent_gap_s_2", "seconds from the 2nd order before to this one, of the account"),
+        ("user_recent_same_device_3", "same device as the 3rd order before, of the account, 1: yes"),
     ],
 )
 def test_a_feature_of_the_shop_has_plain_words(name: str, words: str) -> None:
@@ -34,6 +38,15 @@ def test_every_feature_of_the_shop_has_words_of_its_own() -> None:
 def test_words_are_no_part_of_what_a_model_is_made_for() -> None:
     vector = order_vector()
     assert type(vector)(vector.names, vector.groups, vector.fill).hash == vector.hash
+
+
+def test_places_of_a_sequence_are_counted_as_people_do() -> None:
+    group = Group("g", 1, "who", (Feature(Count(), WINDOW_1H), *recent(23)), keep=23)
+    said = in_words([group], {}, "visit")
+    starts = {
+        nth: said[f"g_recent_amount_{nth}"].removeprefix("amount of the ").split()[0] for nth in (4, 11, 13, 21, 22)
+    }
+    assert starts == {4: "4th", 11: "11th", 13: "13th", 21: "21st", 22: "22nd"}
 
 
 def test_a_group_of_your_own_is_called_by_its_name_unless_it_is_given_a_noun() -> None:

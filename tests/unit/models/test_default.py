@@ -39,7 +39,7 @@ def order(**features: float) -> np.ndarray[tuple[int, int], np.dtype[np.float64]
             row[name] = 1.0
         elif name == "order_amount" or any(part in name for part in ("_sum_", "_mean_", "_max_")):
             row[name] = 50.0
-        elif name.endswith("_since_last_s"):
+        elif name.endswith("_since_last_s") or "_recent_gap_s_" in name or "_recent_same_" in name:
             row[name] = -1.0
     unknown = set(features) - set(row)
     assert not unknown, f"no such features: {unknown}"
