@@ -30,7 +30,8 @@ from schemas.ids import partitions_for
 from schemas.settings import Settings
 from schemas.timestamps import rfc3339
 from streams.budget import Budget, Demand, Server, predict, specimens
-from streams.configuration import Configurations, from_files
+from streams.configuration import from_files
+from streams.configurations import Configurations
 from streams.embedded.processes import Children, free_port
 from streams.embedded.store import start_store
 from streams.growth import Appetite, Growth

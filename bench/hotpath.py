@@ -28,7 +28,8 @@ from features.packed import kernel
 from features.shop import shop_definitions
 from schemas.ids import partitions_for
 from schemas.settings import Settings
-from streams.configuration import Configurations, from_files
+from streams.configuration import from_files
+from streams.configurations import Configurations
 from streams.embedded.processes import Children, free_port
 from streams.embedded.store import start_store
 from streams.growth import Appetite, Growth, Stamps

@@ -14,8 +14,8 @@ The price: an order that passes costs array operations only, one that is stopped
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +45,7 @@ class Decided:
     action: Sequence[Action]
     rules: Sequence[Names]  # names of all rules that hold, in order of precedence
     reasons: Sequence[Reasons]
+    members: Mapping[str, Floats] = field(default_factory=dict)  # (n,) what each model said that the score is made of
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +57,30 @@ class Unusual:
     reason: ReasonCode
 
 
+@runtime_checkable
+class Mixed(Protocol):
+    """A model that is made of others, and can say what each of them said."""
+
+    def score_and_members(self, x: Floats) -> tuple[Floats, Mapping[str, Floats]]: ...
+
+
 class Decider:
     """Rules and a model, made ready for one vector. It keeps nothing between calls."""
 
     def __init__(
-        self, rules: Rules, model: Scorer | None, names: Sequence[str], words: Mapping[str, str] | None = None
+        self,
+        rules: Rules,
+        model: Scorer | None,
+        names: Sequence[str],
+        words: Mapping[str, str] | None = None,
+        called: str = "model",
     ) -> None:
-        """`names` are the columns of the vector that `decide` is given, `words` what reasons call them."""
-        self._words = words or {}
+        """`names` are the columns of the vector that `decide` is given, `words` what reasons call them.
+
+        `called`: the model's own name among the members.
+        """
+        self._words, self._called = words or {}, called
+        self._mixed = model if isinstance(model, Mixed) else None
         self.rules, self.model, self.width = rules, model, len(names)
         self._read = _read(rules.rules, names)
         self._places = {
@@ -76,7 +93,7 @@ class Decider:
         """(n, d) vectors, finite -> n decisions; n may be 0."""
         if x.shape[1] != self.width:
             raise ValueError(f"a vector of {x.shape[1]} columns: these rules read vectors of {self.width}")
-        score = None if self.model is None else self.model.score(x)
+        score, members = self._scored(x)
         columns = _columns(x, self._read)
         columns[SCORE] = np.zeros(len(x)) if score is None else score
         held = hits(self.rules.rules, columns, len(x), scored=score is not None)
@@ -89,7 +106,16 @@ class Decider:
             names, reasons = self._why(x, columns, held, level)
         if score is None:
             reasons = [(*found, NO_MODEL_REASON) for found in reasons]
-        return Decided(score, [_ACTIONS[code] for code in codes.tolist()], names, reasons)
+        return Decided(score, [_ACTIONS[code] for code in codes.tolist()], names, reasons, members)
+
+    def _scored(self, x: Floats) -> tuple[Floats | None, Mapping[str, Floats]]:
+        """The score and what it is made of; each model scores once."""
+        if self._mixed is not None:
+            return self._mixed.score_and_members(x)
+        if self.model is None:
+            return None, {}
+        score = self.model.score(x)
+        return score, {self._called: score}
 
     def _level(self, score: Floats | None, n: int) -> Codes:
         """(n,) what the score alone would do."""

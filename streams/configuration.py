@@ -1,17 +1,22 @@
-"""Configurations: rules, model and thresholds that a range is decided by, under one id that travels with the range.
+"""Configurations: rules, models and thresholds that a range is decided by, under one id that travels with the range.
 
 A range that was begun under a configuration is decided under it for ever, also by a worker that was started with
-another one: so the content itself (a few kB of TOML and JSON) is kept in the store under its id. The id is a hash of
-what the content means: the same rules with other comments are the same configuration.
-The price: a model that is large does not fit here; it will be a reference into the registry.
+another one: so the content is kept in the store under its id. The id is a hash of what the content means: the same
+rules with other comments are the same configuration.
+
+Models of the registry are named in it by name, version and hash, and read there by whoever needs them; one that is in
+no registry (the shipped one, HEADRACE_MODEL) is inside. The price of names: a range that a dead worker left open waits
+for a registry that is away; where a model is gone for good, rules decide alone and the decision says `recovered`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import Any, Final
 
 import msgspec
 
@@ -21,41 +26,58 @@ from models.artefact import Artefact
 from models.decide import Decider
 from models.documents import ArtefactError
 from models.rules import Rules
-from streams.protocol.ports import Stop
+from models.shadow import Shadow
+from schemas.decisions import encode
+from schemas.deployments import CONTENT_VERSION, Configured, Content, Ref
 
 DEFAULT = Path(rules.__file__).parent / "default"
 DEFAULT_RULES = DEFAULT / "rules.toml"
-VERSION = 1  # of the content that the store keeps; a reader refuses what is newer
+VERSION: Final = CONTENT_VERSION  # of the content that the store keeps; a reader refuses what is newer
+EMBEDDED_BYTES: Final = 8_000_000  # of a model that is in no registry: it must fit into a record
+
+Load = Callable[[Ref], Artefact]
 
 
 class BadConfigurationError(ValueError):
     """A configuration that cannot be used; the message names the part, its value and the remedy."""
 
 
-class Content(msgspec.Struct, frozen=True):
-    """What a configuration is made of, as the store keeps it. `model` holds the artefact's files; empty: no model."""
-
-    rules: str
-    model: dict[str, str]
-    features: str  # the vector's hash
-    words: dict[str, str] = {}  # what reasons call the model's features
-    version: int = VERSION
-
-
 class _Versioned(msgspec.Struct):
-    version: int = VERSION
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
+class Chosen:
+    """The models of a configuration, loaded and checked."""
+
+    champion: Artefact | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict)  # the champion's, where it is in no registry
+    online: Mapping[str, Artefact] = field(default_factory=dict)  # newer snapshots, by the champion's member
+    challengers: tuple[Artefact, ...] = ()
+    why: str = ""  # there is no champion
+
+
+@dataclass(frozen=True)
 class Configuration:
     """A configuration made ready to decide."""
 
     id: str
-    content: bytes
+    made_of: Content
     rules: Rules
     decider: Decider
+    shadow: Shadow
     artefact: Artefact | None
-    no_model: str  # why there is no model; empty where there is one
+    no_model: str  # why there is no model though one is wanted; empty where there is one
+
+    @cached_property
+    def content(self) -> bytes:
+        """As the store keeps it."""
+        return encode(self.made_of)
+
+    @property
+    def announcement(self) -> bytes:
+        """The record of topic `models`."""
+        return encode(Configured(self.id, self.made_of))
 
     @property
     def model_name(self) -> str | None:
@@ -72,26 +94,43 @@ def from_files(definitions: Definitions, rules_file: Path | None, model_folder: 
     A model that is corrupt or made for other features does not stop the stream: rules decide alone, `no_model` says
     why.
     """
-    rules_text = _read(rules_file or DEFAULT_RULES) if rules_file or _is_shop(definitions) else ""
-    folder = model_folder or (_shipped() if _is_shop(definitions) else None)
-    model: dict[str, str] = {}
-    words: dict[str, str] = {}
-    called = definitions.vector.words
-    why = "no model is named (HEADRACE_MODEL)"
-    if folder is not None:
-        try:
-            files = artefact.read(folder)
-            loaded = artefact.parse(files, definitions.vector.names, definitions.vector.hash, str(folder))
-            words = {name: called[name] for name in loaded.model.reads if name in called}
-            model, why = {name: content.decode() for name, content in files.items()}, ""
-        except ArtefactError as error:
-            why = str(error)
-    return _ready(Content(rules_text, model, definitions.vector.hash, words), definitions, why)
+    return configured(definitions, rules_text(definitions, rules_file), of_folder(definitions, model_folder))
 
 
-def from_content(content: bytes, definitions: Definitions) -> Configuration:
-    """A configuration as the store keeps it; raises BadConfigurationError where a newer worker wrote it, or where this
-    one computes other features.
+def rules_text(definitions: Definitions, rules_file: Path | None) -> str:
+    """The rules file, or the shop's own; raises BadConfigurationError."""
+    return _read(rules_file or DEFAULT_RULES) if rules_file or _is_shop(definitions) else ""
+
+
+def of_folder(definitions: Definitions, folder: Path | None) -> Chosen:
+    """The model of a folder, or the one that ships with this release; `why` says what is wrong with it."""
+    folder = folder or (_shipped() if _is_shop(definitions) else None)
+    if folder is None:
+        return Chosen(why="no model is named (HEADRACE_MODEL, or a champion in HEADRACE_REGISTRY__URL)")
+    try:
+        files = artefact.read(folder)
+        if sum(map(len, files.values())) > EMBEDDED_BYTES:
+            raise ArtefactError(
+                f"{folder}: {sum(map(len, files.values())):,} bytes: a model of over {EMBEDDED_BYTES:,} must be in a "
+                "registry: `headrace models put`"
+            )
+        loaded = artefact.parse(files, definitions.vector.names, definitions.vector.hash, str(folder))
+    except ArtefactError as error:
+        return Chosen(why=str(error))
+    return Chosen(loaded, files)
+
+
+def configured(definitions: Definitions, rules_text: str, chosen: Chosen) -> Configuration:
+    """The configuration of rules and models; raises RulesError."""
+    content = _content(definitions, rules_text, chosen)
+    return _ready(content, definitions, chosen)
+
+
+def from_content(content: bytes, definitions: Definitions, load: Load | None = None) -> tuple[Configuration, list[str]]:
+    """A configuration as the store keeps it, and what is lacking of it: models that are gone, or not what they were.
+
+    `load` reads a model of the registry, and raises ArtefactError for such. Raises BadConfigurationError where a newer
+    worker wrote it, or where this one computes other features or has no registry.
     """
     version = msgspec.json.decode(content, type=_Versioned).version
     if version > VERSION:
@@ -105,60 +144,110 @@ def from_content(content: bytes, definitions: Definitions) -> Configuration:
             f"an open range was begun with features {kept.features}, this worker computes {definitions.vector.hash}: "
             "let a worker of the old definitions finish it before you start one of the new"
         )
-    return _ready(kept, definitions, "the range was begun without a model")
+    lacking = list[str]()
+    chosen = _loaded(kept, definitions, load, lacking)
+    if not lacking:
+        return _ready(kept, definitions, chosen), lacking
+    return configured(definitions, kept.rules, chosen), lacking
 
 
-class Configurations:
-    """The configurations that this worker can decide by: its own, and those of ranges that others began."""
+def _loaded(kept: Content, definitions: Definitions, load: Load | None, lacking: list[str]) -> Chosen:
+    """The models that a content names; what cannot be had is told in `lacking`."""
 
-    def __init__(
-        self, definitions: Definitions, own: Configuration, load: Callable[[str], Awaitable[bytes | None]]
-    ) -> None:
-        """`load` gives the content that the store keeps under an id, None where it has none."""
-        self._definitions, self._load = definitions, load
-        self.own = own
-        self._known = {own.id: own}
-
-    def __getitem__(self, config: str) -> Configuration:
-        return self._known[config]
-
-    async def ready(self, config: str) -> None:
-        """Makes a configuration known; raises Stop where it is nowhere to be had, or is not for these features."""
-        if config in self._known:
-            return
-        content = await self._load(config)
-        if content is None:
-            raise Stop(
-                f"a range was begun under configuration {config}, which the store no longer keeps: "
-                "start this worker once with the rules and the model of that time (HEADRACE_RULES, HEADRACE_MODEL)"
+    def one(ref: Ref) -> Artefact | None:
+        if load is None:
+            raise BadConfigurationError(
+                f"it names model {ref.label} of a registry, and this worker has none: set HEADRACE_REGISTRY__URL"
             )
         try:
-            self._known[config] = from_content(content, self._definitions)
-        except (BadConfigurationError, ArtefactError, rules.RulesError) as error:
-            raise Stop(f"configuration {config} of an open range: {error}") from error
+            return load(ref)
+        except ArtefactError as error:
+            lacking.append(str(error))
+            return None
 
-
-def _ready(content: Content, definitions: Definitions, why: str) -> Configuration:
-    names = definitions.vector.names
-    session = definitions.session.names if definitions.session else ()
-    parsed = rules.parse(content.rules, names, session, source="rules")
-    loaded = _artefact(content.model, definitions) if content.model else None
-    words = msgspec.json.encode(content.words, order="sorted").decode()
-    parts = (parsed.fingerprint, loaded.manifest.model_hash if loaded else "", content.features, words)
-    decider = Decider(parsed, loaded.model if loaded else None, names, content.words)
-    return Configuration(
-        id=sha256("\n".join(parts).encode()).hexdigest()[:16],
-        content=msgspec.json.encode(content),
-        rules=parsed,
-        decider=decider,
-        artefact=loaded,
-        no_model="" if loaded else why,
+    files = {name: content.encode() for name, content in kept.model.items()} | dict(kept.binary)
+    if files:
+        names, hash_ = definitions.vector.names, definitions.vector.hash
+        champion: Artefact | None = artefact.parse(files, names, hash_, "the pinned model")
+    else:
+        champion = one(kept.champion) if kept.champion else None
+    online = {member: found for member, ref in kept.online.items() if (found := one(ref))}
+    challengers = tuple(found for ref in kept.challengers if (found := one(ref)))
+    return Chosen(
+        champion, files, online, challengers, lacking[0] if lacking else "the range was begun without a model"
     )
 
 
-def _artefact(files: Mapping[str, str], definitions: Definitions) -> Artefact:
-    encoded = {name: content.encode() for name, content in files.items()}
-    return artefact.parse(encoded, definitions.vector.names, definitions.vector.hash, "the pinned model")
+def _content(definitions: Definitions, rules_text: str, chosen: Chosen) -> Content:
+    model, called = _whole(chosen), definitions.vector.words
+    texts, binary = _split(chosen.files)
+    champion = ref_of(chosen.champion) if chosen.champion and not chosen.files else None
+    online = {member: ref_of(one) for member, one in sorted(chosen.online.items())} if chosen.champion else {}
+    challengers = tuple(sorted(map(ref_of, chosen.challengers), key=lambda ref: ref.label))
+    return Content(
+        rules_text,
+        texts,
+        definitions.vector.hash,
+        {name: called[name] for name in (model.reads if model is not None else ()) if name in called},
+        version=VERSION if binary or champion or online or challengers else 1,
+        binary=binary,
+        champion=champion,
+        online=online,
+        challengers=challengers,
+    )
+
+
+def _ready(content: Content, definitions: Definitions, chosen: Chosen) -> Configuration:
+    names = definitions.vector.names
+    session = definitions.session.names if definitions.session else ()
+    parsed = rules.parse(content.rules, names, session, source="rules")
+    champion = chosen.champion
+    called = champion.manifest.name if champion else ""
+    by_label = {one.label: one.model for one in chosen.challengers}
+    return Configuration(
+        id=_id(content, parsed, champion),
+        made_of=content,
+        rules=parsed,
+        decider=Decider(parsed, _whole(chosen), names, content.words, called),
+        shadow=Shadow({ref.label: by_label[ref.label] for ref in content.challengers}),
+        artefact=champion,
+        no_model="" if champion or not _is_shop(definitions) else chosen.why,
+    )
+
+
+def _id(content: Content, parsed: Rules, champion: Artefact | None) -> str:
+    """16 hex digits of what it means. Models of a registry count with their names: decisions tell them."""
+    words = msgspec.json.encode(content.words, order="sorted").decode()
+    parts = [parsed.fingerprint, champion.manifest.model_hash if champion else "", content.features, words]
+    parts += [f"champion {content.champion.label}"] if content.champion else []
+    parts += [f"online {member} {ref.label} {ref.model_hash}" for member, ref in sorted(content.online.items())]
+    parts += [f"challenger {ref.label} {ref.model_hash}" for ref in content.challengers]
+    return sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _whole(chosen: Chosen) -> Any:
+    """The champion with its newer members in their places: only a model of members is ever chosen with any."""
+    model: Any = chosen.champion.model if chosen.champion else None
+    if model is not None:
+        for member, snapshot in sorted(chosen.online.items()):
+            model = model.with_member(member, snapshot.model)
+    return model
+
+
+def ref_of(loaded: Artefact) -> Ref:
+    """What a content calls a model of the registry."""
+    return Ref(loaded.manifest.name, loaded.manifest.version, loaded.manifest.model_hash)
+
+
+def _split(files: Mapping[str, bytes]) -> tuple[dict[str, str], dict[str, bytes]]:
+    """The files that are text, and the others."""
+    texts, binary = dict[str, str](), dict[str, bytes]()
+    for name, content in files.items():
+        try:
+            texts[name] = content.decode()
+        except UnicodeDecodeError:
+            binary[name] = content
+    return texts, binary
 
 
 def _is_shop(definitions: Definitions) -> bool:
@@ -168,7 +257,7 @@ def _is_shop(definitions: Definitions) -> bool:
 
 def _shipped() -> Path | None:
     """The newest model that ships with this release."""
-    folders = sorted(path.parent for path in DEFAULT.rglob("model.json"))
+    folders = sorted(path.parent for path in DEFAULT.rglob(artefact.MANIFEST_FILE))
     return folders[-1] if folders else None
 
 

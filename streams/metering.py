@@ -20,6 +20,7 @@ import numpy.typing as npt
 from faust.types import TP
 
 from features.columns import Ints
+from streams.configurations import RegistryDown
 from streams.metrics import Metrics
 from streams.outputs import RangeOutputs
 from streams.protocol.observer import RangeDone, Stages
@@ -31,6 +32,12 @@ from streams.transport.output import Output
 log = logging.getLogger("headrace")
 LAG_EVERY_S = 1.0
 BAGS_EVERY_S = 60.0
+DEPENDENCIES: Mapping[type[Exception], str] = {
+    RegistryDown: "registry",
+    StoreDown: "store",
+    SinkDown: "broker",
+    Exception: "other",
+}
 STAGES = tuple(name.removesuffix("_s") for name in Stages._fields)
 MOST_KEPT = 64  # ranges
 
@@ -123,7 +130,7 @@ class Meter:
         self.metrics.swaps.inc(accepted)
 
     def outage(self, tp: Tp, error: Exception, wait_s: float) -> None:
-        what = "store" if isinstance(error, StoreDown) else "broker" if isinstance(error, SinkDown) else "other"
+        what = next(name for kind, name in DEPENDENCIES.items() if isinstance(error, kind))
         self.metrics.backoffs.labels(what).inc()
         if isinstance(error, StoreDown):
             self._without_store.add(tp)

@@ -83,18 +83,27 @@ class Metrics:
         # what decides
         self.score = histogram("headrace_score", "Scores of fresh orders", SCORES)
         self.model = gauge("headrace_model_info", "1 for the configuration in use", ["model", "version", "config"])
-        self.no_model = gauge("headrace_no_model", "1 while only rules decide")
+        self.no_model = gauge("headrace_no_model", "1 while only rules decide, though a model is wanted")
+        self.deployment = gauge(
+            "headrace_deployment", "Number of the registry's deployment that new ranges are decided by"
+        )
+        self.challengers = gauge("headrace_challengers", "Models that score in shadow")
+        self.refused = gauge(
+            "headrace_models_refused",
+            "Models in force that are not used: cut off, for other features, or they failed when they scored",
+        )
+        self.registry_errors = counter("headrace_registry_errors", "Looks at the registry that failed")
 
     def published(self, counts: Mapping[str, int]) -> None:
         """Raises the counters of records published, by topic."""
         for topic, n in counts.items():
             self.events_out.labels(topic).inc(n)
 
-    def configured(self, model: str, version: str, config: str) -> None:
-        """Names the one configuration that new ranges carry."""
+    def configured(self, model: str, version: str, config: str, *, lacks_model: bool) -> None:
+        """Names the one configuration that new ranges carry. `lacks_model`: one is wanted, and rules decide alone."""
         self.model.clear()
         self.model.labels(model, version, config).set(1)
-        self.no_model.set(0 if model else 1)
+        self.no_model.set(int(lacks_model))
 
     def left(self, topic: str, partition: int) -> None:
         """Removes the gauges of a partition that this worker no longer holds."""

@@ -26,7 +26,8 @@ from features.group import Group
 from features.join import Meeting, canonical
 from schemas.records import Record
 from schemas.settings import Settings
-from streams.configuration import Configurations, from_files
+from streams.configuration import from_files
+from streams.configurations import Configurations
 from streams.data.cluster import Cluster
 from streams.outputs import RangeOutputs, Writer
 from streams.protocol import rebase as protocol

@@ -24,17 +24,25 @@ from faust.types import TP
 
 from features.bag import BadBagError
 from features.definitions import Definitions
+from models.registry import Registry, RegistryError
 from models.rules import RulesError
+from schemas.decisions import NewerVersionError
+from schemas.deployments import Deployment
 from schemas.records import Record
 from schemas.settings import Settings, unknown_variables
+from storage.errors import StorageDown, StorageError
 from streams.budget import check_bounds
 from streams.collectors import process_registry
-from streams.configuration import BadConfigurationError, Configuration, Configurations, from_files
+from streams.configuration import BadConfigurationError, Configuration, of_folder, rules_text
+from streams.configurations import Configurations, RegistryDown
 from streams.growth import Appetite, Growth, Stamps
 from streams.logs import configure
 from streams.loops import new_event_loop
 from streams.metering import Meter, MeteredSink, watch_bags, watch_lag
 from streams.metrics import Metrics
+from streams.models.announce import configuration_output
+from streams.models.choose import Choice, Chooser
+from streams.models.watch import Bell, ModelWatch, tell
 from streams.outputs import RangeOutputs, Writer
 from streams.parity.plants import PLANT, planted
 from streams.protocol.driver import Driver, Pace
@@ -185,7 +193,9 @@ async def _make(settings: Settings, slot: int | None, stack: AsyncExitStack) -> 
     definitions = planted(definitions_of(settings), os.environ.get(PLANT, ""))
     check_bounds(definitions)
     metrics = Metrics(process_registry())
-    own = _configuration(settings, definitions, metrics)
+    chooser = _chooser(settings, definitions)
+    choice = await _patiently(lambda: asyncio.to_thread(_chosen, chooser))
+    tell(choice, metrics)
     link = Link.of(settings.kafka)
     reader = LogReader(link)
     stack.push_async_callback(reader.stop)
@@ -195,7 +205,6 @@ async def _make(settings: Settings, slot: int | None, stack: AsyncExitStack) -> 
     await check(reader, profile, inputs, topics_of(definitions), settings.kafka.group, read_back)
     facts = await reader.topics(topics_of(definitions))
     store = await _store(settings, definitions, metrics, stack)
-    configurations = await _configurations(own, definitions, store, stack)
     serve_metrics(settings.metrics, metrics.registry, stack)
     sink = KafkaSink(
         link,
@@ -206,6 +215,7 @@ async def _make(settings: Settings, slot: int | None, stack: AsyncExitStack) -> 
         exactly_once=settings.delivery == "exactly-once",
     )
     stack.push_async_callback(sink.stop)
+    configurations = await _configurations(choice, chooser, definitions, _Keeper(store, sink), stack)
     stamps = Stamps()
     parts = Parts(
         settings,
@@ -230,6 +240,9 @@ async def _make(settings: Settings, slot: int | None, stack: AsyncExitStack) -> 
         partial(watch_bags, partial(draw, store), _kinds_of_bag(definitions), metrics),
         TopicWatch(reader, inputs, facts, parts.written).watch,
     ]
+    if chooser.registry is not None:
+        watch = ModelWatch(chooser, chooser.registry, configurations, Bell(reader), metrics, choice)
+        watches.append(watch.watch)
     if settings.watchdog.enabled:
         watches.append(_watchdog(settings, app, tasks, reader, parts.meter, profile).watch)
     return app, tasks, watches
@@ -263,32 +276,56 @@ async def _store(settings: Settings, definitions: Definitions, metrics: Metrics,
     return store
 
 
-def _configuration(settings: Settings, definitions: Definitions, metrics: Metrics) -> Configuration:
-    """This worker's own configuration; raises Stop where a file of it cannot be used."""
+def _chooser(settings: Settings, definitions: Definitions) -> Chooser:
+    """Whose models decide; raises Stop where a file or the registry's URL cannot be used."""
     try:
-        own = from_files(definitions, settings.rules, settings.model)
-    except (BadConfigurationError, RulesError) as error:
+        rules = rules_text(definitions, settings.rules)
+        registry = Registry.at(settings.registry.url) if settings.registry.url else None
+    except (BadConfigurationError, StorageError) as error:
         raise Stop(str(error)) from error
-    metrics.configured(own.model_name or "", own.model_version or "", own.id)
-    if own.no_model and definitions.score is None:
-        log.error("no model: rules decide alone: %s", own.no_model)
-    return own
+    default = of_folder(definitions, settings.model)
+    return Chooser(definitions, rules, default, registry, pinned=settings.model is not None)
+
+
+def _chosen(chooser: Chooser) -> Choice:
+    """What is in force at the start; raises RegistryDown, or Stop where it cannot be read."""
+    try:
+        return chooser.choose(chooser.registry.deployed() if chooser.registry else Deployment.none())
+    except StorageDown as down:
+        raise RegistryDown(f"the registry does not answer (HEADRACE_REGISTRY__URL): {down}") from down
+    except (RulesError, RegistryError, NewerVersionError) as error:
+        raise Stop(str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Keeper:
+    """Keeps configurations: in the store for whoever finds an open range of one, in topic `models` for ever."""
+
+    store: ValkeyStore
+    sink: KafkaSink
+
+    async def keep(self, configuration: Configuration) -> None:
+        await self.store.put_config(configuration.id, configuration.content)
+        await self.sink.tell([configuration_output(configuration)])
 
 
 async def _configurations(
-    own: Configuration, definitions: Definitions, store: ValkeyStore, stack: AsyncExitStack
+    choice: Choice, chooser: Chooser, definitions: Definitions, keeper: _Keeper, stack: AsyncExitStack
 ) -> Configurations:
-    """Keeps this worker's configuration in the store, for whoever finds a range open that it began."""
-    await _patiently(lambda: store.put_config(own.id, own.content))
-    renewal = asyncio.create_task(_renew(store, own), name="configuration")
+    """What this worker decides by, kept before any range is begun with it."""
+    own, store = choice.configuration, keeper.store
+    await _patiently(lambda: keeper.keep(own))
+    configurations = Configurations(definitions, own, store.get_config, chooser.load, keeper.keep)
+    renewal = asyncio.create_task(_renew(store, configurations), name="configuration")
     stack.callback(renewal.cancel)
-    return Configurations(definitions, own, store.get_config)
+    return configurations
 
 
-async def _renew(store: ValkeyStore, own: Configuration) -> None:
+async def _renew(store: ValkeyStore, configurations: Configurations) -> None:
     """Keeps the configuration from expiring while a worker uses it."""
     while True:
         await asyncio.sleep(RENEW_CONFIG_S)
+        own = configurations.own
         with contextlib.suppress(StoreDown):
             await store.put_config(own.id, own.content)
 
@@ -327,7 +364,7 @@ def _watchdog(
 
 
 async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
-    """Asks a store that may still be starting, for half a minute."""
+    """Asks a store or a registry that may still be starting, for half a minute."""
     deadline, told = time.monotonic() + AT_START_S, False
     while True:
         try:
@@ -336,6 +373,6 @@ async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
             if time.monotonic() > deadline:
                 raise
             if not told:
-                log.warning("waiting for the store", extra={"why": str(down)})
+                log.warning("waiting, before it can start", extra={"why": str(down)})
             told = True
             await asyncio.sleep(0.2)

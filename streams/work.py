@@ -1,8 +1,8 @@
 """What a range means: bytes -> events -> entries -> bags -> vectors -> decisions -> bytes, for one input topic.
 
 The protocol's driver calls these in its own order, some of them more than once for the same range; each is a pure
-function of its arguments (but for the stage times it notes), so a range that is done again gives the same bytes. All of
-it works on columns: per event there is the decoded struct, its ids, and nothing else.
+function of its arguments (but for the stage times and failed challengers that it notes), so a range that is done again
+gives the same bytes. All of it works on columns: per event there is the decoded struct, its ids, and nothing else.
 
     prepare   decode and check           facts     what the judge must know
     calls     entries for each shard     decide    fold, score, rules, encode
@@ -25,7 +25,8 @@ from features.join import Join, Made, news
 from schemas.decode import Decoded
 from schemas.ids import hashes64, payload_hashes
 from schemas.records import Record
-from streams.configuration import Configuration, Configurations
+from streams.configuration import Configuration
+from streams.configurations import Configurations
 from streams.growth import Growth
 from streams.outputs import RangeOutputs, Writer
 from streams.protocol.ports import Batch, Exceptions, Facts, Open, ShardBags, ShardCall, Swap, Tp
@@ -97,9 +98,9 @@ class RangeWork:
         payload = payload_hashes(value or b"" for value in prepared.values)
         return Facts(prepared.offset, prepared.record_ms, decoded.at_ms, event_id, payload, dead)
 
-    async def ready(self, config: str) -> None:
-        """Loads the configuration that a range was begun with, if another worker's."""
-        await self.configurations.ready(config)
+    async def ready(self, config: str) -> bool:
+        """Loads the configuration that a range was begun with, if another worker's; whether all of it is there."""
+        return await self.configurations.ready(config)
 
     def calls(self, prepared: Prepared, exceptions: Exceptions, since: int) -> Sequence[ShardCall]:
         """One call per shard with the entries of the fresh events at offsets >= `since`."""
@@ -202,7 +203,8 @@ class RangeWork:
             return
         rows = self.definitions.vector.rows(plan.columns, folded)
         if self.flow.outputs is None:
-            self.writer.decisions(outputs, plan.columns, rows, keys, plan.offset, configuration, recovered)
+            failed = self.writer.decisions(outputs, plan.columns, rows, keys, plan.offset, configuration, recovered)
+            self.configurations.note(failed)
             return
         scores = self._scores(rows, configuration)
         scored = Scored(plan.columns, folded, rows, scores, keys, plan.offset)

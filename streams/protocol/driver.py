@@ -218,12 +218,12 @@ class Driver(Generic[R, P, O]):
         if batch is None or batch.last != range_.last:
             raise stops.log_holes(self._tp, range_.first, range_.last)
         laps.lap("fetch_s")
-        await self._work.ready(range_.config)
+        exact = await self._work.ready(range_.config)
         self._pulse.start()
         self._ahead.ask(range_.last + 1)
         ready = decoded(self._work, batch)
         calls = self._work.calls(ready.prepared, range_.exceptions, range_.first)
-        await self._finish(range_, genesis, ready, laps, calls)
+        await self._finish(range_, genesis, ready, laps, calls, exact=exact)
 
     async def _finish(
         self,
@@ -233,8 +233,13 @@ class Driver(Generic[R, P, O]):
         laps: Laps,
         calls: Sequence[ShardCall],
         replies: Sequence[ApplyReply] | None = None,
+        *,
+        exact: bool = True,
     ) -> None:
-        """From an open range to acknowledged outputs. `replies`: what the shards have answered to `calls` already."""
+        """From an open range to acknowledged outputs. `replies`: what the shards have answered to `calls` already.
+
+        `exact`: whether its configuration is what it was when the range was begun.
+        """
         try:
             taken = await self._shards.take(range_, genesis, ready.prepared, self._published, calls, replies)
         except Lost:
@@ -242,7 +247,7 @@ class Driver(Generic[R, P, O]):
             raise
         laps.lap("apply_s")
         self._caught_up(taken.flag)
-        recovered = range_.recovered or taken.flag or await self._differs(range_, taken)
+        recovered = not exact or range_.recovered or taken.flag or await self._differs(range_, taken)
         self._check_pulse()
         row = self._row(range_, taken, recovered)
         announced = self._start(self._announce(row))

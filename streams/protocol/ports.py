@@ -361,8 +361,11 @@ class Work(Protocol[R, P, O_co]):
 
     def facts(self, prepared: P) -> Facts: ...
 
-    async def ready(self, config: str) -> None:
-        """Loads the configuration that a range was begun with, if another worker's; raises `Stop` where it cannot."""
+    async def ready(self, config: str) -> bool:
+        """Loads the configuration that a range was begun with, if another worker's; raises `Stop` where it cannot.
+
+        False where a part of it is gone for good: the range is decided without it, and says `recovered`.
+        """
         ...
 
     def calls(self, prepared: P, exceptions: Exceptions, since: int) -> Sequence[ShardCall]:

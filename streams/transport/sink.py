@@ -78,6 +78,10 @@ class KafkaSink:
         else:
             await self._publisher.send(outputs)
 
+    async def tell(self, outputs: Sequence[Output]) -> None:
+        """What belongs to no range; acknowledged when it returns. Never part of a transaction."""
+        await self._publisher.send(outputs)
+
     async def close(self, tp: Tp) -> None:
         """After the partition's driver has ended: gives its transactional producer up."""
         await self._transactions.close(tp)

@@ -108,8 +108,8 @@ class SimWork:
     def prepare(self, batch: Batch[Record]) -> Prepared:
         return Prepared(batch.records)
 
-    async def ready(self, config: str) -> None:
-        """Every configuration is at hand."""
+    async def ready(self, config: str) -> bool:  # noqa: ARG002 - every configuration is at hand
+        return True
 
     def facts(self, prepared: Prepared) -> Facts:
         rows = prepared.records

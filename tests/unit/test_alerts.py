@@ -33,11 +33,12 @@ def test_the_rules_fire_when_they_should_and_only_then(rules: Path) -> None:
     promtool("test", "rules", f"{rules.stem}_test.yml")
 
 
-def test_the_rules_of_parity_ask_for_metrics_that_there_are() -> None:
+@pytest.mark.parametrize("rules", RULES, ids=lambda path: path.name)
+def test_the_rules_ask_for_metrics_that_there_are(rules: Path) -> None:
     registry = CollectorRegistry()
     Metrics(registry)
     ParityMetrics(registry)
     known = {sample.name for metric in registry.collect() for sample in metric.samples}
     known |= {f"{metric.name}_total" for metric in registry.collect() if metric.type == "counter"}
-    asked = set(re.findall(r"headrace_\w+", (ALERTS / "parity.yml").read_text()))
+    asked = set(re.findall(r"headrace_\w+", rules.read_text()))
     assert asked <= known

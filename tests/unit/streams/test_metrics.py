@@ -45,8 +45,8 @@ def test_a_partition_may_leave_before_it_ever_had_a_gauge() -> None:
 
 def test_one_configuration_is_named_at_a_time_and_having_no_model_shows() -> None:
     metrics = Metrics(CollectorRegistry())
-    metrics.configured("shop-logistic", "1", "aaaa")
-    metrics.configured("", "", "bbbb")
+    metrics.configured("shop-logistic", "1", "aaaa", lacks_model=False)
+    metrics.configured("", "", "bbbb", lacks_model=True)
     scraped = generate_latest(metrics.registry).decode()
     assert scraped.count("headrace_model_info{") == 1
     assert "headrace_no_model 1.0" in scraped

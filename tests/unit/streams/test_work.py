@@ -13,7 +13,8 @@ from features.shop import shop_definitions
 from schemas.decisions import anomaly_id
 from schemas.ids import decision_id
 from schemas.timestamps import rfc3339
-from streams.configuration import Configurations, from_files
+from streams.configuration import from_files
+from streams.configurations import Configurations
 from streams.outputs import RangeOutputs, Writer
 from streams.protocol.ports import Batch, Exceptions, Open, ShardBags, ShardCall, Tp, Verdict
 from streams.work import Prepared, RangeWork
