@@ -25,6 +25,7 @@ import numpy as np
 
 from models.documents import ArtefactError
 from models.exact import Floats
+from models.kernel.leaves import TINY
 from models.trees import NO_NODE, Ints, Trees, checked, renumbered
 
 END: Final = "end of trees"
@@ -176,7 +177,7 @@ def _tree(block: Sequence[str], where: str) -> tuple[Trees, Floats]:
     trees = Trees(
         roots=np.zeros(1, np.int64),
         feature=np.concatenate([_numbers(lines, "split_feature", int, where, splits), none]),
-        threshold=np.concatenate([_numbers(lines, "threshold", float, where, splits), np.zeros(leaves)]),
+        threshold=np.concatenate([_thresholds(lines, splits, where), np.zeros(leaves)]),
         left=np.concatenate([left, none]),
         right=np.concatenate([right, none]),
         value=value,
@@ -194,6 +195,15 @@ def _children(lines: Lines, key: str, splits: int, where: str) -> Ints:
     if (child > 2 * splits).any():
         raise ArtefactError(f"{where}: {key}: want inner nodes below {splits} and leaves from -{splits + 1}")
     return child
+
+
+def _thresholds(lines: Lines, splits: int, where: str) -> Floats:
+    """LightGBM takes an input between -TINY and TINY for 0 before it asks any tree; thresholds among these are moved
+    so that no input needs to be.
+    """
+    given = np.array(_numbers(lines, "threshold", float, where, splits))
+    within = np.where(given < 0, np.nextafter(-TINY, -np.inf), TINY)
+    return np.where(np.abs(given) <= TINY, within, given)
 
 
 def _stump(value: Floats) -> Trees:

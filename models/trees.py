@@ -108,7 +108,7 @@ def _check_nodes(trees: Trees, features: int, where: str) -> None:
     refuse(leaf & (trees.right != NO_NODE), "right", "none where there is no left child")
     refuse(leaf & (trees.feature != NO_NODE), "feature", "none for a leaf")
     refuse(inner & ((trees.feature < 0) | (trees.feature >= features)), "feature", f"0 to {features - 1}")
-    refuse(~np.isfinite(trees.threshold), "threshold", "a finite number")
+    refuse(np.isnan(trees.threshold), "threshold", "a number")  # LightGBM tells NaN from the rest by infinity
     refuse(~np.isfinite(trees.value), "value", "a finite number")
     refuse((trees.missing < NONE) | (trees.missing > NAN), "missing", f"{NONE} to {NAN}")
     refuse((trees.default_left < 0) | (trees.default_left > 1), "default_left", "0 or 1")

@@ -4,8 +4,6 @@ before (models/trees.py): they trust every index.
 It is imported by the models that need it. The price: numba, as in features/kernel, and some seconds of compiling once.
 """
 
-from models.kernel.curve import halved, risks
-from models.kernel.leaves import sums
-from models.kernel.shares import link, shares
+from models.kernel import curve, leaves, shares
 
-__all__ = ["halved", "link", "risks", "shares", "sums"]
+__all__ = ["curve", "leaves", "shares"]

@@ -63,7 +63,7 @@ def fit(
         min_samples_leaf=options.least_rows,
         max_features=options.columns or "sqrt",
         max_samples=options.rows if options.rows < 1 else None,
-        class_weight={False: 1.0, True: options.fraud_weight},
+        class_weight=None if options.fraud_weight == 1 else {False: 1.0, True: options.fraud_weight},
         n_jobs=options.threads,
         random_state=seed % 2**32,
         warm_start=True,
