@@ -228,6 +228,56 @@ class Registry(_Part):
     )
 
 
+class Learner(_Part):
+    """The label queue and the online models that learn from it (`headrace learn`)."""
+
+    group: str = Field(default="headrace-learner", min_length=1, description="consumer group; one of it learns")
+    models: str = Field(default="online_logistic", min_length=1, description="online models, several with commas")
+    mature_days: float = Field(
+        default=120.0,
+        ge=0,
+        description="an order of this age that nobody calls fraud is good: so long chargebacks come",
+    )
+    follow_days: float = Field(
+        default=180.0, gt=0, description="labels of an order older than this change nothing any more"
+    )
+    idle_s: float = Field(
+        default=60.0, gt=0, description="a partition to which nothing has come for so long holds up no label"
+    )
+    snapshot_s: float = Field(
+        default=600.0, gt=0, description="least time between two snapshots of a model in the registry"
+    )
+    snapshot_rows: int | None = Field(
+        default=None, ge=1, description="also a snapshot after so many labels, whatever the time"
+    )
+    goods: float | None = Field(
+        default=None, gt=0, le=1, description="share of good orders that is learned; default: the model's own"
+    )
+    seed: int = Field(default=7, ge=0, description="of whatever is drawn by lot")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The models."""
+        return tuple(dict.fromkeys(name.strip() for name in self.models.split(",") if name.strip()))
+
+    @property
+    def mature_ms(self) -> int:
+        return round(self.mature_days * 24 * HOUR_MS)
+
+    @property
+    def follow_ms(self) -> int:
+        return round(self.follow_days * 24 * HOUR_MS)
+
+    @model_validator(mode="after")
+    def _in_turn(self) -> Learner:
+        if self.follow_days < self.mature_days:
+            raise ValueError(
+                f"learner.follow_days {self.follow_days:g} is less than mature_days {self.mature_days:g}: an order is "
+                "followed at least until it is mature"
+            )
+        return self
+
+
 class Settings(BaseSettings):
     """Everything a process is told from outside."""
 
@@ -242,6 +292,7 @@ class Settings(BaseSettings):
     watchdog: Watchdog = Watchdog()
     archive: Archive = Archive()
     registry: Registry = Registry()
+    learner: Learner = Learner()
     delivery: Literal["at-least-once", "exactly-once"] = Field(
         default="at-least-once", description="exactly-once: one Kafka transaction per range"
     )

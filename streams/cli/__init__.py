@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "features": ("features", "Features: list them, show an entity's, write their page, predict what they take."),
     "state": ("state", "The state in Redis: dump, rebase, rebuild."),
     "archive": ("archive", "Keep history as Parquet files; list, compact, expire them."),
+    "learn": ("learn", "Teach online models what became of orders, as soon as that is known."),
     "audit": ("audit", "Does everything add up? What was consumed, and what became of it."),
     "parity": ("parity", "Does a feature mean the same live and in history? Logged vectors against a replay."),
     "chaos": ("chaos", "Kill workers, broker and store; compare with a clean pass."),

@@ -55,6 +55,11 @@ class Services:
         argv = [sys.executable, "-P", "-m", "streams.cli", "archive"]
         return self.children.start("archive", argv, self.environment(), cwd=Path.cwd())
 
+    def start_learner(self) -> Child:
+        """The online models of the settings, as `headrace learn` in the caller's own directory."""
+        argv = [sys.executable, "-P", "-m", "streams.cli", "learn"]
+        return self.children.start("learner", argv, self.environment(), cwd=Path.cwd())
+
 
 def start_services(children: Children, broker_port: int | None = None, store_port: int | None = None) -> Services:
     """Starts what the settings do not name and creates the topics; raises StartError, BadSettingsError, ClusterError.

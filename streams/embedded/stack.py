@@ -75,6 +75,7 @@ class Stack:
                 for slot, port in enumerate(self.metrics_ports)
             ),
             *([("archive", without_password(url), "HEADRACE_ARCHIVE__URL")] if (url := settings.archive.url) else []),
+            *([("learner", without_password(url), "HEADRACE_REGISTRY__URL")] if (url := settings.registry.url) else []),
             ("files", str(services.children.folder), "kept" if kept else "removed at the end"),
         ]
         widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
@@ -108,6 +109,8 @@ def running(children: Children, workers: int, ports: Ports, tell: Callable[[str]
                 supervisor.add(f"worker {slot}", partial(services.start_worker, slot, port))
             if services.settings.archive.url is not None:
                 supervisor.add("the archive", services.start_archive)
+            if services.settings.registry.url is not None:
+                supervisor.add("the learner", services.start_learner)
             yield Stack(services, supervisor, metrics, tell)
         finally:
             supervisor.stop(WORKER_END_S)

@@ -28,6 +28,7 @@ from schemas.settings import variables
 from schemas.topics import DAY_MS, TOPICS, Topic
 from streams.archive.metrics import ArchiveMetrics
 from streams.collectors import ArrayHistogram
+from streams.learner.metrics import LearnerMetrics
 from streams.metrics import Metrics
 from streams.parity.watch import ParityMetrics
 
@@ -110,6 +111,11 @@ def archive() -> str:
     return _metrics(ArchiveMetrics(CollectorRegistry()))
 
 
+def learner() -> str:
+    """Every metric of the learner."""
+    return _metrics(LearnerMetrics(CollectorRegistry()))
+
+
 def parity() -> str:
     """Every metric of `headrace parity --watch`."""
     return _metrics(ParityMetrics(CollectorRegistry()))
@@ -188,6 +194,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "settings": settings,
     "metrics": metrics,
     "archive": archive,
+    "learner": learner,
     "parity": parity,
     "shop": shop,
     "topics": topics,

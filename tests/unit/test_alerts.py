@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from streams.learner.metrics import LearnerMetrics
 from streams.metrics import Metrics
 from streams.parity.watch import ParityMetrics
 from tests.support.need import need
@@ -38,7 +39,9 @@ def test_the_rules_ask_for_metrics_that_there_are(rules: Path) -> None:
     registry = CollectorRegistry()
     Metrics(registry)
     ParityMetrics(registry)
+    LearnerMetrics(registry)
     known = {sample.name for metric in registry.collect() for sample in metric.samples}
+    known |= {metric.name for metric in registry.collect()}
     known |= {f"{metric.name}_total" for metric in registry.collect() if metric.type == "counter"}
     asked = set(re.findall(r"headrace_\w+", rules.read_text()))
     assert asked <= known
