@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -44,6 +44,23 @@ class BadConfigurationError(ValueError):
 
 class _Versioned(msgspec.Struct):
     version: int = 1
+
+
+class Bound(NamedTuple):
+    """The vectors that the rules and models of a configuration read; of today's definitions, or of those of then."""
+
+    names: tuple[str, ...]
+    hash: str
+    words: Mapping[str, str]
+    session: tuple[str, ...]  # names of the session's vector
+    wants_model: bool
+
+
+def bound_to(definitions: Definitions) -> Bound:
+    """Those of these definitions."""
+    vector, session = definitions.vector, definitions.session
+    names = tuple(session.names) if session else ()
+    return Bound(tuple(vector.names), vector.hash, vector.words, names, _is_shop(definitions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +139,11 @@ def of_folder(definitions: Definitions, folder: Path | None) -> Chosen:
 
 def configured(definitions: Definitions, rules_text: str, chosen: Chosen) -> Configuration:
     """The configuration of rules and models; raises RulesError."""
-    content = _content(definitions, rules_text, chosen)
-    return _ready(content, definitions, chosen)
+    return _configured(bound_to(definitions), rules_text, chosen)
+
+
+def _configured(bound: Bound, rules_text: str, chosen: Chosen) -> Configuration:
+    return _ready(_content(bound, rules_text, chosen), bound, chosen)
 
 
 def from_content(content: bytes, definitions: Definitions, load: Load | None = None) -> tuple[Configuration, list[str]]:
@@ -144,14 +164,19 @@ def from_content(content: bytes, definitions: Definitions, load: Load | None = N
             f"an open range was begun with features {kept.features}, this worker computes {definitions.vector.hash}: "
             "let a worker of the old definitions finish it before you start one of the new"
         )
+    return of_content(kept, bound_to(definitions), load)
+
+
+def of_content(kept: Content, bound: Bound, load: Load | None = None) -> tuple[Configuration, list[str]]:
+    """As `from_content`, for the vectors that it was made for, whatever the definitions have become since."""
     lacking = list[str]()
-    chosen = _loaded(kept, definitions, load, lacking)
+    chosen = _loaded(kept, bound, load, lacking)
     if not lacking:
-        return _ready(kept, definitions, chosen), lacking
-    return configured(definitions, kept.rules, chosen), lacking
+        return _ready(kept, bound, chosen), lacking
+    return _configured(bound, kept.rules, chosen), lacking
 
 
-def _loaded(kept: Content, definitions: Definitions, load: Load | None, lacking: list[str]) -> Chosen:
+def _loaded(kept: Content, bound: Bound, load: Load | None, lacking: list[str]) -> Chosen:
     """The models that a content names; what cannot be had is told in `lacking`."""
 
     def one(ref: Ref) -> Artefact | None:
@@ -167,8 +192,7 @@ def _loaded(kept: Content, definitions: Definitions, load: Load | None, lacking:
 
     files = {name: content.encode() for name, content in kept.model.items()} | dict(kept.binary)
     if files:
-        names, hash_ = definitions.vector.names, definitions.vector.hash
-        champion: Artefact | None = artefact.parse(files, names, hash_, "the pinned model")
+        champion: Artefact | None = artefact.parse(files, bound.names, bound.hash, "the pinned model")
     else:
         champion = one(kept.champion) if kept.champion else None
     online = {member: found for member, ref in kept.online.items() if (found := one(ref))}
@@ -178,8 +202,8 @@ def _loaded(kept: Content, definitions: Definitions, load: Load | None, lacking:
     )
 
 
-def _content(definitions: Definitions, rules_text: str, chosen: Chosen) -> Content:
-    model, called = _whole(chosen), definitions.vector.words
+def _content(bound: Bound, rules_text: str, chosen: Chosen) -> Content:
+    model, called = _whole(chosen), bound.words
     texts, binary = _split(chosen.files)
     champion = ref_of(chosen.champion) if chosen.champion and not chosen.files else None
     online = {member: ref_of(one) for member, one in sorted(chosen.online.items())} if chosen.champion else {}
@@ -187,7 +211,7 @@ def _content(definitions: Definitions, rules_text: str, chosen: Chosen) -> Conte
     return Content(
         rules_text,
         texts,
-        definitions.vector.hash,
+        bound.hash,
         {name: called[name] for name in (model.reads if model is not None else ()) if name in called},
         version=VERSION if binary or champion or online or challengers else 1,
         binary=binary,
@@ -197,10 +221,8 @@ def _content(definitions: Definitions, rules_text: str, chosen: Chosen) -> Conte
     )
 
 
-def _ready(content: Content, definitions: Definitions, chosen: Chosen) -> Configuration:
-    names = definitions.vector.names
-    session = definitions.session.names if definitions.session else ()
-    parsed = rules.parse(content.rules, names, session, source="rules")
+def _ready(content: Content, bound: Bound, chosen: Chosen) -> Configuration:
+    parsed = rules.parse(content.rules, bound.names, bound.session, source="rules")
     champion = chosen.champion
     called = champion.manifest.name if champion else ""
     by_label = {one.label: one.model for one in chosen.challengers}
@@ -208,10 +230,10 @@ def _ready(content: Content, definitions: Definitions, chosen: Chosen) -> Config
         id=_id(content, parsed, champion),
         made_of=content,
         rules=parsed,
-        decider=Decider(parsed, _whole(chosen), names, content.words, called),
+        decider=Decider(parsed, _whole(chosen), bound.names, content.words, called),
         shadow=Shadow({ref.label: by_label[ref.label] for ref in content.challengers}),
         artefact=champion,
-        no_model="" if champion or not _is_shop(definitions) else chosen.why,
+        no_model="" if champion or not bound.wants_model else chosen.why,
     )
 
 
