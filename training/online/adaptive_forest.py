@@ -19,8 +19,11 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from river import forest, metrics, preprocessing
 
-from models.adaptive_forest import LEAF, AdaptiveForest, Nodes
+from models.adaptive_forest import AdaptiveForest
 from models.exact import Floats
+from models.inputs import Inputs
+from models.kernel.leaves import NONE
+from models.trees import NO_NODE, Trees
 from training.online.adwin import Adwin
 from training.online.coding import codes, threshold
 from training.online.learner import Learner
@@ -90,57 +93,63 @@ class ForestLearner(Learner):
         """The trees as they are now."""
         usual, trees = self.model
         written = _Written(self.reads, self.settings.smooth)
-        roots = [written.add(tree) for tree in trees.data if tree._root is not None]
-        return AdaptiveForest(
-            np.array(roots, dtype=np.int64),
-            written.nodes(),
-            self.reads,
-            np.array([threshold(usual.means.get(name, 0.0)) for name in self.reads]),
-            self.settings.rate,
-            names,
-        )
+        for tree in trees.data:
+            written.add(tree._root)
+        means = np.array([threshold(usual.means.get(name, 0.0)) for name in self.reads])
+        return AdaptiveForest(written.trees(), self.settings.rate, Inputs(self.reads, means), names)
 
 
 class _Written:
-    """Trees as rows of nodes, parents before children."""
+    """Trees as rows of nodes, parents before children. Untaught, it is one leaf of share 0."""
 
     def __init__(self, reads: Sequence[str], smooth: float) -> None:
         self._place = {name: at for at, name in enumerate(reads)}
         self._smooth = smooth
+        self._roots: list[int] = []
         self._rows: list[list[Any]] = []  # feature, threshold, left, right, value
 
-    def add(self, tree: Any) -> int:
-        """Where the tree's root stands."""
-        root = len(self._rows)
-        goods, frauds = _counts(tree._root)
+    def add(self, root: Any) -> None:
+        """River's tree; None is one that has learned nothing."""
+        self._roots.append(len(self._rows))
+        goods, frauds = _counts(root)
         share = frauds / (goods + frauds) if goods + frauds else 0.0
-        open_ = [self._row(tree._root, share)]
-        while open_:
-            node, at = open_.pop()
+        todo = [self._row(root, share)]
+        while todo:
+            node, at = todo.pop()
             for side, child in enumerate(getattr(node, "children", ())):
                 self._rows[at][2 + side] = len(self._rows)
-                open_.append(self._row(child, share))
-        return root
+                todo.append(self._row(child, share))
 
     def _row(self, node: Any, share: float) -> tuple[Any, int]:
         at = len(self._rows)
         if hasattr(node, "children"):
-            self._rows.append([self._place[node.feature], threshold(node.threshold), at, at, 0.0])
+            self._rows.append([self._place[node.feature], threshold(node.threshold), NO_NODE, NO_NODE, 0.0])
         else:
             goods, frauds = _counts(node)
-            value = (frauds + self._smooth * share) / max(goods + frauds + self._smooth, 1e-300)
-            self._rows.append([LEAF, 0.0, at, at, value])
+            seen = goods + frauds + self._smooth
+            value = (frauds + self._smooth * share) / seen if seen else 0.0
+            self._rows.append([NO_NODE, 0.0, NO_NODE, NO_NODE, value])
         return node, at
 
-    def nodes(self) -> Nodes:
-        feature, cut, left, right, value = zip(*self._rows, strict=True) if self._rows else ((), (), (), (), ())
-        ints = (np.array(of, dtype=np.int64) for of in (feature, left, right))
-        floats = (np.array(of, dtype=np.float64) for of in (cut, value))
-        (feature_, left_, right_), (cut_, value_) = ints, floats
-        return Nodes(feature_, cut_, left_, right_, value_)
+    def trees(self) -> Trees:
+        if not self._roots:
+            self.add(None)
+        feature, cut, left, right, value = zip(*self._rows, strict=True)
+        count = len(self._rows)
+        return Trees(
+            roots=np.array(self._roots, dtype=np.int64),
+            feature=np.array(feature, dtype=np.int64),
+            threshold=np.array(cut, dtype=np.float64),
+            left=np.array(left, dtype=np.int64),
+            right=np.array(right, dtype=np.int64),
+            value=np.array(value, dtype=np.float64),
+            missing=np.full(count, NONE, dtype=np.int64),
+            default_left=np.zeros(count, dtype=np.int64),
+        )
 
 
 def _counts(node: Any) -> tuple[float, float]:
     """Goods and frauds that a node has seen, its leaves' together."""
-    leaves = list(node.iter_leaves())
-    return tuple(float(sum(leaf.stats.get(of, 0.0) for leaf in leaves)) for of in (0, 1))  # type: ignore[return-value] # two of them
+    leaves = [] if node is None else list(node.iter_leaves())
+    goods, frauds = (float(sum(leaf.stats.get(of, 0.0) for leaf in leaves)) for of in (0, 1))
+    return goods, frauds

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from models.adaptive_forest import LEAF, AdaptiveForest
+from models.adaptive_forest import AdaptiveForest
 from models.documents import ArtefactError
+from models.inputs import Inputs
 from tests.support.scorers import EXAMPLES
 from tests.unit.training.online.cases import NAMES, vectors
 from training.online.adaptive_forest import ForestLearner, ForestSettings
@@ -24,7 +25,7 @@ def test_a_snapshot_scores_as_river_does() -> None:
     cases = [dict(zip(NAMES, row, strict=True)) for row in codes(x).tolist()]
     shares = np.array([trees.predict_proba_one(case)[1] for case in cases])
     scorer = learner.scorer(NAMES)
-    assert len(scorer.nodes.value) > 30
+    assert len(scorer.trees.value) > 30
     assert scorer.score(x) == pytest.approx(0.4 * shares / (0.4 * shares + 1 - shares), abs=1e-6)
 
 
@@ -34,39 +35,26 @@ def test_a_value_is_at_most_the_threshold_of_its_code(value: float) -> None:
     assert threshold(code - 1) < value <= threshold(code)
 
 
-def changed(change: Any) -> dict[str, bytes]:
+@pytest.mark.parametrize("rate", [0.0, 1.5, -1.0])
+def test_a_rate_that_is_none_is_refused(rate: float) -> None:
     files = EXAMPLES["adaptive_forest"](NAMES).files()
-    document = json.loads(files["forest.json"])
-    change(document)
-    return {"forest.json": json.dumps(document).encode()}
+    document = json.loads(files["model.json"]) | {"rate": rate}
+    with pytest.raises(ArtefactError, match=f"rate {rate:g}: want more than 0 and at most 1"):
+        AdaptiveForest.of(files | {"model.json": json.dumps(document).encode()}, NAMES)
 
 
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        (lambda d: d["left"].__setitem__(1, 0), "a branch leads to no node below it"),
-        (lambda d: d["right"].__setitem__(0, 99), "a branch leads to no node below it"),
-        (lambda d: d["right"].__setitem__(0, 1), "each node must be in one tree, once"),
-        (lambda d: d["roots"].append(40), "each node must be in one tree, once"),
-        (lambda d: d["roots"].append(LEAF), "each node must be in one tree, once"),
-        (lambda d: d["feature"].__setitem__(0, 3), "past the 3"),
-        (lambda d: d["feature"].__setitem__(0, 0.5), "want whole numbers"),
-        (lambda d: d["value"].__setitem__(3, 1.5), "a value outside 0 to 1"),
-        (lambda d: d["value"].pop(), "want as many of each"),
-        (lambda d: d["usual"].pop(), "usual has 2 values: want 3"),
-        (lambda d: d.update(rate=0), "rate = 0"),
-        (lambda d: d.pop("reads"), "reads is missing"),
-    ],
-)
-def test_a_file_that_is_no_forest_is_refused(change: Any, why: str) -> None:
-    with pytest.raises(ArtefactError, match=why):
-        AdaptiveForest.of(changed(change), NAMES)
+def test_a_leaf_that_is_no_share_is_refused() -> None:
+    forest = EXAMPLES["adaptive_forest"](NAMES)
+    assert isinstance(forest, AdaptiveForest)
+    trees = replace(forest.trees, value=forest.trees.value + 1.0)
+    with pytest.raises(ArtefactError, match="want shares of frauds, 0 to 1"):
+        AdaptiveForest(trees, 0.5, Inputs(forest.reads, forest.usual), NAMES)
 
 
 def test_the_odds_are_brought_down_by_what_was_not_learned() -> None:
     forest = EXAMPLES["adaptive_forest"](NAMES)
     assert isinstance(forest, AdaptiveForest)
-    all_learned = AdaptiveForest(forest.roots, forest.nodes, forest.reads, forest.usual, 1.0, NAMES)
+    all_learned = AdaptiveForest(forest.trees, 1.0, Inputs(forest.reads, forest.usual), NAMES)
     x = vectors(100)[0]
     few, every = forest.score(x), all_learned.score(x)
     assert few / (1 - few) == pytest.approx(0.25 * every / (1 - every), rel=1e-4)

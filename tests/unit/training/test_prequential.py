@@ -111,7 +111,7 @@ def test_the_delay_matters() -> None:
 def test_shuffled_labels_cannot_be_found() -> None:
     of = cases(4000, DELAY_MS)
     of = replace(of, fraud=np.random.default_rng(3).permutation(of.fraud))
-    assert judged(of, refresh_ms=60 * MINUTE_MS).metrics["auc"].value == pytest.approx(0.5, abs=0.04)
+    assert judged(of, refresh_ms=60 * MINUTE_MS).metrics["auc"].value == pytest.approx(0.5, abs=0.05)
 
 
 def test_cases_that_do_not_count_need_not_be_scored_and_that_changes_nothing() -> None:
