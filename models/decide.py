@@ -5,8 +5,9 @@ to 1e-6 first (exact.py), conditions are single IEEE operations (expression.py),
 (reasons.py).
 
 Reasons come in order of precedence, so the first one is why: allow rules, block rules, the score from `block_at` on,
-review rules, the score from `review_at` on. A score's reasons are the inputs that raised it most. Orders that pass have
-none. Without a model the rules decide alone, there is no score, and every order says NO_MODEL.
+review rules, the score from `review_at` on. A score's reasons are the inputs that raised it most, or where no input did
+(a usual order at a low threshold, a model that cannot say) the score itself. Orders that pass have none. Without a
+model the rules decide alone, there is no score, and every order says NO_MODEL.
 
 The price: an order that passes costs array operations only, one that is stopped 10 to 20 us of Python.
 """
@@ -32,6 +33,7 @@ Codes = npt.NDArray[np.int8]
 Names = tuple[str, ...]
 Reasons = tuple[ReasonCode, ...]
 
+HIGH_SCORE: Final = "HIGH_SCORE"  # no input has this name: conditions call the model's score by it
 TOP_INPUTS: Final = 3  # of the model's inputs that are named as reasons
 _ALLOW, _REVIEW, _BLOCK = range(3)
 _ACTIONS: Final[tuple[Action, ...]] = ("allow", "review", "block")
@@ -103,7 +105,7 @@ class Decider:
         reasons: list[Reasons] = [()] * len(x)
         if held.any() or level.any():  # in short ranges mostly none: to find that out twelve times over costs more
             codes = self._codes(held, level)
-            names, reasons = self._why(x, columns, held, level)
+            names, reasons = self._why(x, score, columns, held, level)
         if score is None:
             reasons = [(*found, NO_MODEL_REASON) for found in reasons]
         return Decided(score, [_ACTIONS[code] for code in codes.tolist()], names, reasons, members)
@@ -137,7 +139,9 @@ class Decider:
     def _any(self, held: Bools, action: Action) -> Bools:
         return np.asarray(held[self._places[action]].any(axis=0))
 
-    def _why(self, x: Floats, columns: Columns, held: Bools, level: Codes) -> tuple[list[Names], list[Reasons]]:
+    def _why(
+        self, x: Floats, score: Floats | None, columns: Columns, held: Bools, level: Codes
+    ) -> tuple[list[Names], list[Reasons]]:
         """The names of the rules that hold and the reasons, for each row, in order of precedence."""
         names: list[Names] = [()] * len(x)
         reasons: list[Reasons] = [()] * len(x)
@@ -147,10 +151,10 @@ class Decider:
                 for row, reason in zip(rows.tolist(), rule.reasons(columns, rows), strict=True):
                     names[row] += (rule.name,)
                     reasons[row] += (reason,)
-            if action != "allow":
+            if action != "allow" and score is not None:
                 rows = np.flatnonzero(level == _ACTIONS.index(action))
                 for row, found in zip(rows.tolist(), self._top_inputs(x[rows]), strict=True):
-                    reasons[row] += found
+                    reasons[row] += found or (_score_reason(float(score[row])),)
         return names, reasons
 
     def _top_inputs(self, x: Floats) -> list[Reasons]:
@@ -170,6 +174,10 @@ class Decider:
         side = "HIGH" if value > usual else "LOW"
         called = self._words.get(name, name)
         return ReasonCode(f"{side}_{name.upper()}", f"{called}: {plain(value)}, usually {plain(usual)}", value)
+
+
+def _score_reason(score: float) -> ReasonCode:
+    return ReasonCode(HIGH_SCORE, f"the model's score is {score:.2f}", score)
 
 
 def unusual_sessions(rules: Rules, names: Sequence[str], x: Floats) -> list[Unusual]:

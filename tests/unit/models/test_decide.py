@@ -176,6 +176,13 @@ def test_the_action_is_the_first_match_in_order_of_precedence(x: Floats) -> None
     assert decided.action == [naive(row, score) for row, score in zip(x.tolist(), decided.score.tolist(), strict=True)]
 
 
+def test_a_score_that_no_input_raised_is_its_own_reason() -> None:
+    """An order that is usual in everything, at a threshold as low as the score of one."""
+    decided = decide([127, 0, 0], by=model(weight=0.0))
+    assert decided.action == ["review"]
+    assert decided.reasons == [(ReasonCode("HIGH_SCORE", "the model's score is 0.50", 0.5),)]
+
+
 @settings(deadline=None)
 @given(x=vectors)
 def test_what_is_stopped_has_a_reason_and_reasons_name_their_rules(x: Floats) -> None:
