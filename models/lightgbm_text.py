@@ -184,8 +184,8 @@ def _tree(block: Sequence[str], where: str) -> tuple[Trees, Floats]:
         missing=np.concatenate([kinds >> _MISSING_SHIFT, np.zeros(leaves, np.int64)]),
         default_left=np.concatenate([kinds // _DEFAULT_LEFT & 1, np.zeros(leaves, np.int64)]),
     )
-    counts = [_numbers(lines, key, float, where, n) for key, n in (("internal_count", splits), ("leaf_count", leaves))]
-    return trees, np.concatenate(counts)
+    counts = [_numbers(lines, key, int, where, n) for key, n in (("internal_count", splits), ("leaf_count", leaves))]
+    return trees, np.concatenate(counts).astype(np.float64)
 
 
 def _children(lines: Lines, key: str, splits: int, where: str) -> Ints:

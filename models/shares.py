@@ -8,14 +8,17 @@ The price: 24 bytes a node, and some ten nanoseconds for each node and row.
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
 
 from models.documents import ArtefactError
 from models.exact import Floats
-from models.kernel.shares import EDGE, POINTS, Explained, link, shares
+from models.kernel.shares import EDGE, Explained, link, shares
 from models.quadrature import gauss
-from models.trees import Ensemble, Trees, locked
+from models.trees import Ensemble, Ints, Trees, locked
+
+MOST_ROWS: Final = 2.0**53  # so a fraction of them is never 0, nor a column's whole path
 
 
 class Shares:
@@ -34,7 +37,7 @@ class Shares:
         edges = np.empty(len(parent), EDGE)
         feature, above, rows = locked(trees.feature[at.order], parent[at.order], cover[at.order])
         link(feature, above, rows, edges)
-        rules = _rules(int(at.depths.max()))
+        rules = _rules(at.depths)
         ends = np.append(self._walk.roots[1:], len(parent))
         self._explained = Explained(*locked(edges, parent[at.order], ends, *rules))
         leaves = np.flatnonzero(trees.leaf)
@@ -50,18 +53,19 @@ class Shares:
 
 def _check_cover(trees: Trees, cover: Floats, where: str) -> None:
     inner = np.flatnonzero(~trees.leaf)
-    if len(cover) != len(trees.feature) or not (np.isfinite(cover) & (cover > 0)).all():
-        raise ArtefactError(f"{where}: want a count above 0 for each of {len(trees.feature)} nodes")
+    if len(cover) != len(trees.feature) or not ((cover >= 1) & (cover <= MOST_ROWS)).all():
+        raise ArtefactError(f"{where}: want a count of 1 to 2^53 for each of {len(trees.feature)} nodes")
     wrong = cover[inner] != cover[trees.left[inner]] + cover[trees.right[inner]]
     if wrong.any():
         node = int(inner[np.argmax(wrong)])
         raise ArtefactError(f"{where}: node {node}: count {cover[node]:g} is not that of its children: fit it again")
 
 
-def _rules(depth: int) -> tuple[Floats, Floats]:
-    """Points and weights of the rules for trees up to this depth: in row b that of b * POINTS points."""
-    rules = -(-depth // (2 * POINTS))
-    points, weights = np.full((2, rules + 1, max(rules, 1) * POINTS), 0.5)
-    for rule in range(1, rules + 1):
-        points[rule, : rule * POINTS], weights[rule, : rule * POINTS] = gauss(rule * POINTS)
+def _rules(depths: Ints) -> tuple[Floats, Floats]:
+    """Points and weights of the rules for trees of these depths: in row n that of n points, for 2 n steps."""
+    most = (int(depths.max()) + 1) // 2
+    points, weights = np.full((2, most + 1, most), 0.5)
+    for n in np.unique((depths + 1) // 2).tolist():
+        if n:
+            points[n, :n], weights[n, :n] = gauss(n)
     return points, weights

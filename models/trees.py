@@ -8,7 +8,7 @@ Arrays may come from a file that anyone wrote, and the loops that walk them (mod
 `checked` lets nothing through that is not a forest: each child behind its parent, each node but a root of one parent,
 no path longer than DEEPEST. Nothing else can be wrong with it: a step is a comparison, and the sums are bounded.
 
-The price: float64 and 17 bytes a node beside what is kept here; a forest of millions of nodes leaves the caches, and
+The price: float64 and 24 bytes a node beside what is kept here; a forest of millions of nodes leaves the caches, and
 then each step waits for memory (docs/models.md has prices).
 """
 

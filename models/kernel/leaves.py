@@ -1,7 +1,7 @@
 """Leaves: which leaf of each tree a row comes to, and what these add up to.
 
 Nodes lie so that a step is one load and one comparison without a branch: the right child follows the left one, and a
-leaf is its own child. Several walks go on at once, for a step waits for memory: some rows of one tree, or some trees of
+leaf is its own child. Eight walks go on at once, for a step waits for memory: eight rows of one tree, or eight trees of
 one row. Whichever way, a row's sum is made of its leaves in the order of the trees, so its bytes depend on neither the
 rows beside it nor the processor: nothing else is ever added.
 
@@ -90,20 +90,23 @@ def _slowly(walk: Walk, block: Floats, row: int) -> float:
 
 @compiled
 def _by_trees(walk: Walk, block: Floats, first: int) -> float:
-    """The sum of one row: four trees at a time."""
+    """The sum of one row: eight trees at a time."""
     nodes, roots, depths, value = walk.nodes, walk.roots, walk.depths, walk.value
     row, total, tree = Nth(first), 0.0, 0
-    while tree + 4 <= len(roots):
-        a, b = Nth(roots[tree]), Nth(roots[tree + 1])
-        c, d = Nth(roots[tree + 2]), Nth(roots[tree + 3])
-        for _ in range(max(depths[tree], depths[tree + 1], depths[tree + 2], depths[tree + 3])):
+    while tree + 8 <= len(roots):
+        a, b, c, d = Nth(roots[tree]), Nth(roots[tree + 1]), Nth(roots[tree + 2]), Nth(roots[tree + 3])
+        e, f, g, h = Nth(roots[tree + 4]), Nth(roots[tree + 5]), Nth(roots[tree + 6]), Nth(roots[tree + 7])
+        depth = 0
+        for k in range(8):
+            depth = max(depth, depths[tree + k])
+        for _ in range(depth):
             a, b = step(nodes, a, block, row), step(nodes, b, block, row)
             c, d = step(nodes, c, block, row), step(nodes, d, block, row)
-        total += value[a]
-        total += value[b]
-        total += value[c]
-        total += value[d]
-        tree += 4
+            e, f = step(nodes, e, block, row), step(nodes, f, block, row)
+            g, h = step(nodes, g, block, row), step(nodes, h, block, row)
+        for leaf in (a, b, c, d, e, f, g, h):
+            total += value[leaf]
+        tree += 8
     while tree < len(roots):
         a = Nth(roots[tree])
         for _ in range(depths[tree]):
@@ -115,21 +118,28 @@ def _by_trees(walk: Walk, block: Floats, first: int) -> float:
 
 @compiled
 def _by_rows(walk: Walk, block: Floats, rows: int, totals: Floats) -> None:
-    """The sums of some rows, a multiple of four: four rows of a tree at a time."""
+    """The sums of some rows, a multiple of eight: eight rows of a tree at a time."""
     nodes, value, width = walk.nodes, walk.value, Nth(len(walk.columns))
     for tree in range(len(walk.roots)):
         root, depth = Nth(walk.roots[tree]), walk.depths[tree]
-        for row in range(0, rows, 4):
-            a = b = c = d = root
+        for row in range(0, rows, 8):
+            a = b = c = d = e = f = g = h = root
             i = Nth(row) * width
             j, k, m = i + width, i + width * Nth(2), i + width * Nth(3)
+            n, o, p, q = i + width * Nth(4), i + width * Nth(5), i + width * Nth(6), i + width * Nth(7)
             for _ in range(depth):
                 a, b = step(nodes, a, block, i), step(nodes, b, block, j)
                 c, d = step(nodes, c, block, k), step(nodes, d, block, m)
+                e, f = step(nodes, e, block, n), step(nodes, f, block, o)
+                g, h = step(nodes, g, block, p), step(nodes, h, block, q)
             totals[row] += value[a]
             totals[row + 1] += value[b]
             totals[row + 2] += value[c]
             totals[row + 3] += value[d]
+            totals[row + 4] += value[e]
+            totals[row + 5] += value[f]
+            totals[row + 6] += value[g]
+            totals[row + 7] += value[h]
 
 
 def _sums(walk: Walk, zeros: bool, x: Floats2d, totals: Floats) -> None:
@@ -141,7 +151,7 @@ def _sums(walk: Walk, zeros: bool, x: Floats2d, totals: Floats) -> None:
             for row in range(rows):
                 totals[first + row] = _slowly(walk, block, row * width)
             continue
-        together = rows - rows % 4
+        together = rows - rows % 8
         totals[first : first + together] = 0.0
         _by_rows(walk, block, together, totals[first : first + together])
         for row in range(together, rows):

@@ -16,7 +16,7 @@ This is what Lundberg's recursion computes, in time that grows with the depth an
 TreeSHAP, Yu et al., 2022), without recursion, and with products of positive numbers alone: unwinding sums of products,
 as the recursion does, loses a digit for every three columns of a path.
 
-Points go by eights, which the processor takes in a few instructions. The price: a division for each node and point.
+The price: a division for each node and point.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ import numpy as np
 
 from models.kernel.compiled import FLOATS, FLOATS2D, INTS, Floats, Floats2d, Ints, compiled, named, read, types, written
 from models.kernel.leaves import WALK, Nth, Walk, gather, slow_step
-
-POINTS: Final = 8  # that are worked on together: enough for 16 steps to a leaf
 
 # The step to a node: the column that it asks for, the fraction of the cover that this column keeps from the root to
 # here, and the last node before on the path that a step asking for the same column led to (-1: none).
@@ -44,7 +42,7 @@ class Explained(NamedTuple):
     edges: Edges
     parent: Ints  # (m,); -1: a root
     ends: Ints  # (t,) where the nodes of a tree end
-    points: Floats2d  # of Gauss's rules on [0, 1]: that of b * POINTS points in row b
+    points: Floats2d  # of Gauss's rules on [0, 1]: that of n points in row n, for trees of 2 n steps
     weights: Floats2d
 
 
@@ -52,13 +50,12 @@ EXPLAINED: Final = (read(EDGE), INTS, INTS, FLOATS2D, FLOATS2D)
 
 
 class Room(NamedTuple):
-    """Where a tree is worked out at POINTS points, by the places of its nodes in it."""
+    """Where a tree is worked out point by point, by the places of its nodes in it."""
 
     there: Ints  # 1: the row's column leads here, at every step that asks for it
     product: Floats2d  # of all f of the path, later the sum over the leaves below, with values and weights
-    factor: Floats2d  # f of the column of the last step
-    inverse: Floats2d  # 1 / f
-    out: Floats2d  # (r, POINTS) what each column adds
+    inverse: Floats2d  # 1 / f of the column of the last step
+    out: Floats2d  # (r, points) what each column adds
 
 
 def _link(feature: Ints, parent: Ints, cover: Floats, edges: Edges) -> None:
@@ -81,31 +78,29 @@ link = compiled(_link, numba.void(INTS, INTS, FLOATS, types.Array(numba.from_dty
 
 
 @compiled
-def _enter(room: Room, edge: Any, node: int, above: int, before: int, there: int, points: Floats) -> None:
+def _enter(room: Room, edge: Any, node: int, above: int, before: int, there: int, at: Floats) -> None:
     """The products at a node, from those of its parent. `before` < 0: its column is new on the path."""
-    z, known = edge.fraction, float(there)
+    z, known, points = edge.fraction, float(there), len(at)
     room.there[node] = there
-    for q in range(POINTS):
-        factor = z * (1.0 - points[q]) + known * points[q]
-        room.factor[node, q] = factor
+    for q in range(points):
+        factor = z * (1.0 - at[q]) + known * at[q]
         room.inverse[node, q] = 1.0 / factor
         room.product[node, q] = room.product[above, q] * factor
     if before >= 0:
-        for q in range(POINTS):
+        for q in range(points):
             room.product[node, q] *= room.inverse[before, q]
 
 
 @compiled
-def _down(
-    walk: Walk, of: Explained, root: int, end: int, row: Floats, points: Floats, weights: Floats, room: Room
-) -> None:
+def _down(walk: Walk, of: Explained, root: int, end: int, row: Floats, at: Floats, weights: Floats, room: Room) -> None:
     """From the root to the leaves, where products become sums."""
-    for q in range(POINTS):
+    points = len(at)
+    for q in range(points):
         room.product[0, q] = 1.0
     for node in range(root, end):
         here, child = node - root, np.int64(walk.nodes[node].next)
         if child == node:
-            for q in range(POINTS):
+            for q in range(points):
                 room.product[here, q] *= walk.value[node] * weights[q]
             continue
         taken = np.int64(slow_step(walk.nodes, walk.sides, Nth(node), row, Nth(0)))
@@ -114,27 +109,27 @@ def _down(
             before = edge.before - root if edge.before >= 0 else -1
             there = room.there[before] if before >= 0 else 1
             there = there if taken == to else 0
-            _enter(room, edge, to - root, here, before, there, points)
-        for q in range(POINTS):
+            _enter(room, edge, to - root, here, before, there, at)
+        for q in range(points):
             room.product[here, q] = 0.0
 
 
 @compiled
-def _up(of: Explained, root: int, end: int, room: Room) -> None:
+def _up(of: Explained, root: int, end: int, points: int, room: Room) -> None:
     """From the leaves to the root: what the leaves below a node give to the column of the step to it. Where that
     column was asked for before on the path, that step counts for these leaves no longer.
     """
     for node in range(end - 1, root, -1):
         edge, here, above = of.edges[node], node - root, of.parent[node] - root
         gain = float(room.there[here]) - edge.fraction
-        for q in range(POINTS):
+        for q in range(points):
             total = room.product[here, q]
             room.product[above, q] += total
             room.out[edge.feature, q] += total * gain * room.inverse[here, q]
         if edge.before >= 0:
             before = edge.before - root
             gain = float(room.there[before]) - of.edges[edge.before].fraction
-            for q in range(POINTS):
+            for q in range(points):
                 room.out[edge.feature, q] -= room.product[here, q] * gain * room.inverse[before, q]
 
 
@@ -143,28 +138,24 @@ def _explain(walk: Walk, of: Explained, row: Floats, room: Room) -> None:
     """Adds what each tree gives to each column of a row, point by point."""
     for tree in range(len(walk.roots)):
         root, end = walk.roots[tree], of.ends[tree]
-        rule = (walk.depths[tree] + 2 * POINTS - 1) // (2 * POINTS)
-        for first in range(0, rule * POINTS, POINTS):
-            points, weights = of.points[rule, first : first + POINTS], of.weights[rule, first : first + POINTS]
-            _down(walk, of, root, end, row, points, weights, room)
-            _up(of, root, end, room)
+        rule = (walk.depths[tree] + 1) // 2
+        _down(walk, of, root, end, row, of.points[rule, :rule], of.weights[rule, :rule], room)
+        _up(of, root, end, rule, room)
 
 
 def _shares(walk: Walk, of: Explained, x: Floats2d, out: Floats2d) -> None:
-    columns, largest = len(walk.columns), 1
+    columns, most, largest = len(walk.columns), of.points.shape[1], 1
     for tree in range(len(walk.roots)):
         largest = max(largest, of.ends[tree] - walk.roots[tree])
-    row, size = np.empty(columns), (largest, POINTS)
-    room = Room(
-        np.empty(largest, np.int64), np.empty(size), np.empty(size), np.empty(size), np.empty((columns, POINTS))
-    )
+    row, size = np.empty(columns), (largest, most)
+    room = Room(np.empty(largest, np.int64), np.empty(size), np.empty(size), np.empty((columns, most)))
     for nth in range(len(x)):
         gather(x, nth, 1, walk.columns, row)
         room.out[:] = 0.0
         _explain(walk, of, row, room)
         for column in range(columns):
             total = 0.0
-            for q in range(POINTS):
+            for q in range(most):
                 total += room.out[column, q]
             out[nth, column] = total
 

@@ -166,7 +166,7 @@ def swapped(old: str, new: str) -> Change:
         (swapped("^left_child=\\S+", "left_child=0"), "left 0: want a node behind it"),
         (swapped("^left_child=\\S+", "left_child=-99"), "Tree=0: left_child: want inner nodes below 14"),
         (swapped("^right_child=\\S+", "right_child=9999999999999999999"), "want whole numbers of 53 bits"),
-        (swapped("^leaf_count=\\d+", "leaf_count=0"), "want a count above 0"),
+        (swapped("^leaf_count=\\d+", "leaf_count=0"), "want a count of 1 to"),
         (swapped("^internal_count=\\d+", "internal_count=7"), "node 0: count 7 is not that of its children"),
     ],
 )
