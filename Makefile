@@ -9,7 +9,7 @@ PEERBENCH ?= ../shared/bench
 SOURCES := schemas features models storage archive training streams simulation bench tests
 RUN_BY_WORKERS := schemas features models storage streams
 .DEFAULT_GOAL := help
-.PHONY: help bytecode demo test check format lint types imports test-kafka crash soak bench figures constraints clean
+.PHONY: help bytecode demo test check format lint types imports test-train test-kafka crash soak bench figures constraints clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -54,6 +54,14 @@ types: $(VENV)/.dev
 
 imports: $(VENV)/.dev
 	$(BIN)/pytest -q tests/unit/test_imports.py
+
+# What trains networks: torch alone is 3.4 GB with what it brings, so CI's quick path does without.
+$(VENV)/.train: pyproject.toml constraints.txt $(VENV)/.dev | $(BIN)/uv
+	$(UV) --editable '.[embedded,history,train]' --group dev
+	@touch $@
+
+test-train: $(VENV)/.train ## the tests of training networks: installs torch (3.4 GB)
+	HEADRACE_REQUIRE=torch $(BIN)/pytest -q tests/unit/training/network tests/unit/training/fits -n 2
 
 test-kafka: $(VENV)/.dev bytecode ## the suites on Apache Kafka (Java 17 and Maven)
 	$(BIN)/pytest -m 'kafka and not slow' --timeout 300
