@@ -81,6 +81,14 @@ BENCHES = (
     Bench("fit", (PLAIN,), fit(PLAIN), ("data",), FITTED),
     Bench("fit-sharp", (SHARP,), fit(SHARP, "--sharp"), ("data",), FITTED),
     Bench(
+        "online",
+        ("online-handbook",),
+        lambda o: (sys.executable, "-m", "bench.online", "--data", str(o.data)),
+        ("data",),
+        ("value.adaptive_forest, 7 days late.periods.2018-08-08.ap.value",
+         "value.online_logistic, 7 days late.periods.2018-08-08.ap.value"),
+    ),
+    Bench(
         "handbook-windows",
         ("handbook-windows",),
         lambda o: (sys.executable, "-m", "bench.handbook_windows", "--data", str(o.data)),

@@ -111,25 +111,32 @@ class _Written:
     def add(self, root: Any) -> None:
         """River's tree; None is one that has learned nothing."""
         self._roots.append(len(self._rows))
-        goods, frauds = _counts(root)
-        share = frauds / (goods + frauds) if goods + frauds else 0.0
-        todo = [self._row(root, share)]
+        leaves = list[tuple[int, float, float]]()
+        todo = [(root, self._row(root))]
         while todo:
             node, at = todo.pop()
-            for side, child in enumerate(getattr(node, "children", ())):
-                self._rows[at][2 + side] = len(self._rows)
-                todo.append(self._row(child, share))
+            if not hasattr(node, "children"):
+                leaves.append((at, *_counts(node)))
+                continue
+            for side, child in enumerate(node.children):
+                self._rows[at][2 + side] = below = self._row(child)
+                todo.append((child, below))
+        self._value(leaves)
 
-    def _row(self, node: Any, share: float) -> tuple[Any, int]:
-        at = len(self._rows)
-        if hasattr(node, "children"):
-            self._rows.append([self._place[node.feature], threshold(node.threshold), NO_NODE, NO_NODE, 0.0])
-        else:
-            goods, frauds = _counts(node)
-            seen = goods + frauds + self._smooth
-            value = (frauds + self._smooth * share) / seen if seen else 0.0
-            self._rows.append([NO_NODE, 0.0, NO_NODE, NO_NODE, value])
-        return node, at
+    def _row(self, node: Any) -> int:
+        """Where the node is put."""
+        branch = hasattr(node, "children")
+        feature, cut = (self._place[node.feature], threshold(node.threshold)) if branch else (NO_NODE, 0.0)
+        self._rows.append([feature, cut, NO_NODE, NO_NODE, 0.0])
+        return len(self._rows) - 1
+
+    def _value(self, leaves: Sequence[tuple[int, float, float]]) -> None:
+        """The leaves of a tree say what they have seen, and a little of what all of them have."""
+        goods, frauds = (sum(leaf[of] for leaf in leaves) for of in (1, 2))
+        share = frauds / (goods + frauds) if goods + frauds else 0.0
+        for at, good, bad in leaves:
+            seen = good + bad + self._smooth
+            self._rows[at][4] = (bad + self._smooth * share) / seen if seen else 0.0
 
     def trees(self) -> Trees:
         if not self._roots:
@@ -148,8 +155,7 @@ class _Written:
         )
 
 
-def _counts(node: Any) -> tuple[float, float]:
-    """Goods and frauds that a node has seen, its leaves' together."""
-    leaves = [] if node is None else list(node.iter_leaves())
-    goods, frauds = (float(sum(leaf.stats.get(of, 0.0) for leaf in leaves)) for of in (0, 1))
-    return goods, frauds
+def _counts(leaf: Any) -> tuple[float, float]:
+    """Goods and frauds that a leaf has seen; None is a tree that has learned nothing."""
+    stats = {} if leaf is None else leaf.stats
+    return float(stats.get(0, 0.0)), float(stats.get(1, 0.0))
