@@ -110,7 +110,7 @@ def running(children: Children, workers: int, ports: Ports, tell: Callable[[str]
             if services.settings.archive.url is not None:
                 supervisor.add("the archive", services.start_archive)
             if services.settings.registry.url is not None:
-                supervisor.add("the learner", services.start_learner)
+                supervisor.add("the learner", services.start_learner, optional=True)
             yield Stack(services, supervisor, metrics, tell)
         finally:
             supervisor.stop(WORKER_END_S)

@@ -23,12 +23,13 @@ COULD_NOT_RUN = 2
 
 @dataclass(slots=True)
 class Service:
-    """One child and how to start it anew. `always`: also after an end in good order."""
+    """One child and how to start it anew. `always`: also after an end in good order. `optional`: we can do without."""
 
     name: str
     start: Callable[[], Child]
     child: Child
     always: bool = False
+    optional: bool = False
     started_at_s: float = 0.0
     fresh: bool = True  # it has never been started again
     failures: int = 0
@@ -43,10 +44,16 @@ class Supervisor:
         self.services: list[Service] = []
 
     def add(
-        self, name: str, start: Callable[[], Child], *, child: Child | None = None, always: bool = False
+        self,
+        name: str,
+        start: Callable[[], Child],
+        *,
+        child: Child | None = None,
+        always: bool = False,
+        optional: bool = False,
     ) -> Service:
         """Starts a service, or takes one over that runs; raises StartError where it does not start this first time."""
-        service = Service(name, start, child or start(), always, self._clock())
+        service = Service(name, start, child or start(), always, optional, self._clock())
         self.services.append(service)
         return service
 
@@ -72,6 +79,12 @@ class Supervisor:
             return
         healthy = self._clock() - service.started_at_s >= HEALTHY_S
         if code == COULD_NOT_RUN and service.fresh and not healthy:
+            if service.optional:
+                self.services.remove(service)
+                self._tell(
+                    f"{service.name} could not run and stays away; it said last:\n{service.child.complaint(WORDS)}"
+                )
+                return
             raise StartError(f"{service.name} could not run; its last words:\n{service.child.last_words()}")
         self._postpone(service, f"has ended ({reason(code)})", service.child.complaint(WORDS), healthy=healthy)
 

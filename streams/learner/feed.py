@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import msgspec
 
 from features.orders import Labelled, statement
-from schemas.decode import decode_batch
+from schemas.decode import DEFAULT_CURRENCIES, decode_batch
 from schemas.events import type_of
 from schemas.ids import hash64
 from schemas.records import Record
@@ -42,6 +42,15 @@ class Source(NamedTuple):
 
     topic: str
     partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What workers take for a label; others are dead letters, and say nothing here either."""
+
+    late_ms: int
+    future_ms: int
+    currencies: Collection[str] = DEFAULT_CURRENCIES
 
 
 @dataclass(slots=True)
@@ -76,12 +85,13 @@ class Feed:
         self,
         log: LogReader,
         sources: Sequence[Source],
+        accepted: Accepted,
         *,
         idle_s: float,
         once: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._log, self._sources, self._clock = log, sources, clock
+        self._log, self._sources, self._accepted, self._clock = log, sources, accepted, clock
         self._idle_s = 0.0 if once else idle_s
         self._places: list[_Place] = []
         self.merge: Merge[Item] = Merge(len(sources))
@@ -121,7 +131,10 @@ class Feed:
         return bool(chunk.records)
 
     def _add(self, number: int, source: Source, records: Sequence[Record]) -> None:
-        items = decided(source.partition, records) if source.topic == DECISIONS else heard(records)
+        if source.topic == DECISIONS:
+            items: Iterator[tuple[int, Item | None]] = decided(source.partition, records)
+        else:
+            items = heard(records, self._accepted)
         for at_ms, item in items:
             if item is None:
                 self.merge.tick(number, at_ms)
@@ -141,12 +154,12 @@ def decided(partition: int, records: Sequence[Record]) -> Iterator[tuple[int, De
         yield one.at_ms, item
 
 
-def heard(records: Sequence[Record]) -> Iterator[tuple[int, Heard | None]]:
+def heard(records: Sequence[Record], accepted: Accepted) -> Iterator[tuple[int, Heard | None]]:
     """The same of `labels`: chargebacks and reviews say something, as in training sets."""
-    decoded = decode_batch(LABELS, [record.value for record in records])
+    decoded = decode_batch(LABELS, [record.value for record in records], accepted.currencies)
     for record, label, at_ms in zip(records, decoded.events, decoded.at_ms.tolist(), strict=True):
         fraud = None if label is None else statement(label)
-        if fraud is None:
+        if fraud is None or not -accepted.late_ms <= at_ms - record.timestamp <= accepted.future_ms:
             yield record.timestamp, None
             continue
         yield record.timestamp, Heard(hash64(label.order_id), Labelled(at_ms, label.event_id, type_of(label), fraud))

@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 
 import numpy as np
 
+from models.scorer import Scorer
 from schemas.deployments import Deployment, Ref
 from schemas.matured import MATURED, Matured, decode_matured
 from storage.errors import StorageDown
@@ -146,13 +147,21 @@ class Learning:
         for row in rows:
             if (score := row.members.get(name)) is not None:
                 pupil.window.add(score, row.label == 1)
-            elif (found := self._shell.snapshots.of_then(name, row.at_ms)) is not None:
+            elif (found := self._of_then(name, row.at_ms)) is not None:
                 others[found[0]].append(row)
                 scorers[found[0]] = found[1]
         for version, some in others.items():
             scores = scorers[version].score(np.array([row.vector for row in some], dtype=np.float64))
             for row, score in zip(some, scores.tolist(), strict=True):
                 pupil.window.add(score, row.label == 1)
+
+    def _of_then(self, name: str, at_ms: int) -> tuple[str, Scorer] | None:
+        """None also where the registry does not answer: the figures do without."""
+        try:
+            return self._shell.snapshots.of_then(name, at_ms)
+        except StorageDown:
+            self._shell.metrics.errors.inc()
+            return None
 
     # ---- snapshots
 
@@ -164,7 +173,7 @@ class Learning:
             if pupil.model.place.offset > pupil.kept and (ref := await self._put(pupil)) is not None:
                 refs[pupil.model.name] = ref
         if refs:
-            deployment = await self._patiently(lambda: self._shell.snapshots.deploy(refs))
+            deployment = await patiently(self._shell.metrics, lambda: self._shell.snapshots.deploy(refs))
             if deployment is not None:
                 await self._shell.announce(deployment)
         await self._shell.done(min(pupil.model.place.offset for pupil in self._pupils))
@@ -175,7 +184,11 @@ class Learning:
         snapshot, health = await asyncio.to_thread(_look, pupil)
         self._shell.metrics.frozen.labels(name).set(health.frozen)
         self._shell.metrics.exploding.labels(name).set(health.exploding)
-        ref = await self._patiently(lambda: self._shell.snapshots.put(snapshot)) if snapshot is not None else None
+        ref = (
+            await patiently(self._shell.metrics, lambda: self._shell.snapshots.put(snapshot))
+            if snapshot is not None
+            else None
+        )
         if snapshot is not None:
             pupil.kept, pupil.kept_s = snapshot.place.offset, time.monotonic()
         if ref is None or not health.well:
@@ -185,18 +198,6 @@ class Learning:
         log.info("snapshot", extra={"model": f"{ref.name}/{ref.version}", "rows": pupil.model.place.rows})
         self._shell.metrics.snapshots.labels(name, "deployed").inc()
         return ref
-
-    async def _patiently(self, work: Callable[[], T]) -> T:
-        """Tries until the registry's place has done it."""
-        wait_s = WAIT_S
-        while True:
-            try:
-                return await asyncio.to_thread(work)
-            except StorageDown as down:
-                self._shell.metrics.errors.inc()
-                log.warning("waiting for the registry", extra={"why": str(down)})
-                await asyncio.sleep(wait_s)
-                wait_s = min(LONGEST_WAIT_S, 2 * wait_s)
 
     def _tell(self) -> None:
         now_s = time.monotonic()
@@ -209,6 +210,19 @@ class Learning:
             if (figures := pupil.window.figures()) is not None:
                 self._shell.metrics.precision.labels(pupil.model.name).set(figures[0])
                 self._shell.metrics.loss.labels(pupil.model.name).set(figures[1])
+
+
+async def patiently(metrics: LearnerMetrics, work: Callable[[], T]) -> T:
+    """Tries, in a thread, until the registry's place has done it."""
+    wait_s = WAIT_S
+    while True:
+        try:
+            return await asyncio.to_thread(work)
+        except StorageDown as down:
+            metrics.errors.inc()
+            log.warning("waiting for the registry", extra={"why": str(down)})
+            await asyncio.sleep(wait_s)
+            wait_s = min(LONGEST_WAIT_S, 2 * wait_s)
 
 
 def _look(pupil: Pupil) -> tuple[Snapshot | None, Health]:

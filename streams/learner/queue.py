@@ -6,7 +6,7 @@ What is known of a decision at a time:
     nothing  else: an early "good" of a reviewer is no label, for the bank may still not think so
 which is what a training set says that is built as of then (training/sets/labels.py). A label is known from its
 record's time on, or from the time it tells of where that is later. The newest is that of the largest (event time,
-event id), as with the workers (features/orders.py).
+event id), as with the workers (features/orders.py); the same id again says nothing.
 
 A row is due when what is known is something, and not what was said last. So a fraud is due when it is known, and not
 before its decision; a good order when it is mature; a chargeback that is reversed makes the order good, at once where
@@ -125,7 +125,7 @@ class Queue:
     def _known(self, one: Heard) -> None:
         self._forget_label(one.order)
         known = self._labels.get(one.order)
-        if known is None or one.label > known.label:
+        if known is None or (one.label > known.label and one.label.event_id != known.label.event_id):
             self._labels[one.order] = _Known(one.label, self._now)
             self._touched.update(row for row in self.orders.of(one.order) if not self._closed(row))
 

@@ -11,6 +11,7 @@ import signal
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from models.registry import Registry, RegistryError
@@ -20,8 +21,8 @@ from schemas.settings import Settings
 from storage.errors import StorageDown, StorageError
 from streams.collectors import process_registry
 from streams.learner import stops
-from streams.learner.feed import DECISIONS, LABELS, Feed, sources_of
-from streams.learner.learning import Learning, Pupil, Rhythm, Shell
+from streams.learner.feed import DECISIONS, LABELS, Accepted, Feed, sources_of
+from streams.learner.learning import Learning, Pupil, Rhythm, Shell, patiently
 from streams.learner.metrics import LearnerMetrics
 from streams.learner.online import Kind, Vectors
 from streams.learner.owner import Owner
@@ -157,7 +158,7 @@ class Work:
 
     async def _pupils(self, snapshots: Snapshots) -> list[Pupil]:
         _, end = await self.reader.bounds(MATURED, 0)
-        return [await asyncio.to_thread(self._pupil, snapshots, kind, end) for kind in self.told.kinds]
+        return [await patiently(self.metrics, partial(self._pupil, snapshots, kind, end)) for kind in self.told.kinds]
 
     def _pupil(self, snapshots: Snapshots, kind: Kind, end: int) -> Pupil:
         model, newest = snapshots.model(kind, end), snapshots.newest(kind.name)
@@ -165,9 +166,10 @@ class Work:
         return Pupil(model, newest.offset if newest is not None else -1)
 
     def _queueing(self) -> Queueing:
-        learner = self.told.settings.learner
+        learner, limits = self.told.settings.learner, self.told.settings.limits
+        accepted = Accepted(limits.late_ms, limits.future_ms, self.told.settings.money.currencies)
         sources = sources_of({topic: self.facts[topic].partitions for topic in (DECISIONS, LABELS)})
-        feed = Feed(self.reader, sources, idle_s=learner.idle_s, once=self.told.once)
+        feed = Feed(self.reader, sources, accepted, idle_s=learner.idle_s, once=self.told.once)
         ages = Ages(learner.mature_ms, learner.follow_ms)
         return Queueing(self.reader, self.publisher, feed, ages, self.metrics, once=self.told.once)
 

@@ -246,6 +246,14 @@ def test_an_archive_that_is_named_is_kept(up: Callable[..., Up], tmp_path: Path)
     soon(lambda: bool(list(place.rglob("clickstream-*.parquet"))), UP_WITHIN_S)
 
 
+def test_a_registry_that_is_named_is_learned_into(up: Callable[..., Up], tmp_path: Path) -> None:
+    place = tmp_path / "registry"
+    running = up(env={"HEADRACE_REGISTRY__URL": str(place)}).ready()
+    assert running.address("learner") == str(place)
+    said = Path(running.address("files"), "logs", "learner.log")
+    soon(lambda: said.exists() and "model=online_logistic" in said.read_text(), UP_WITHIN_S)
+
+
 def test_real_services_are_used_where_they_are_named(up: Callable[..., Up], children: Children, valkey: Store) -> None:
     tansu = start_tansu(children)  # its own: in a shared one another test may have made topics of another size
     named = {"HEADRACE_KAFKA__BROKERS": tansu.address, "HEADRACE_REDIS__URL": valkey.url}

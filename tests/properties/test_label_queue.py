@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from random import Random
 from typing import NamedTuple
 
+import numpy as np
+import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archive.columns import Row as Kept
 from features.orders import Labelled
+from schemas.ids import hash64
 from schemas.matured import Key, Told
+from schemas.timestamps import rfc3339
+from streams.learner.feed import Accepted, heard
 from streams.learner.merge import Merge
 from streams.learner.queue import Ages, Decided, Due, Heard, Queue
 from streams.learner.said import Said
+from training.sets.labels import known_at
+from training.sets.parts import Records
 
 AGES = Ages(mature_ms=10, follow_ms=1_000)
 DECISIONS, LABELS = 3, 2  # partitions
@@ -201,3 +210,62 @@ def test_an_order_that_is_closed_hears_no_more_whatever_is_still_in_memory(logs:
     assert due(logs, ages=ages, dice=Random(seed)) == rows
     decided = {f"e{one.partition}-{one.offset}": one for *_, one in logs.timed() if isinstance(one, Decided)}
     assert all(row.due_ms <= max(decided[row.event].at_ms, 0) + follow for row in rows if row.was is not None)
+
+
+TYPES = st.sampled_from(["chargeback", "fraud review", "good review", "refund", "no label"])
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 20), st.integers(0, 3)), max_size=6),
+    st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3), st.integers(-5, 5), TYPES), max_size=8),
+)
+def test_up_to_any_moment_it_says_what_a_training_set_of_then_says(
+    orders: list[tuple[int, int]], labels: list[tuple[int, int, int, str]]
+) -> None:
+    orders, labels = sorted(orders), sorted(labels)
+    records = [
+        Kept(n, at_ms, b"k", _label_of(n, order, max(0, at_ms + off), kind), ())
+        for n, (at_ms, order, off, kind) in enumerate(labels)
+    ]
+    decisions = tuple((at_ms, Decided(hash64(f"o{order}"), n, at_ms, 0, n)) for n, (at_ms, order) in enumerate(orders))
+    merge: Merge[Decided | Heard] = Merge(2)
+    queue = Queue(AGES, Said(), least=0)
+    for at_ms, one in decisions:
+        merge.add(0, at_ms, one)
+    for at_ms, heard_of in heard(records, Accepted(1_000, 1_000)):
+        if heard_of is not None:
+            merge.add(1, at_ms, heard_of)
+    merge.rest(0)
+    merge.rest(1)
+    take(merge, queue)
+    queue.advance(10_000)
+    rows = keyed(queue.drain(), None)
+    for as_of in range(45):
+        there = [record for record in records if record.timestamp <= as_of]
+        known = known_at(
+            as_of, [Records(0, np.array([r.offset for r in there]), [r.value or b"" for r in there])], sha256()
+        )
+        said = {row.event: row.label for row in rows if row.due_ms <= as_of}
+        told = known.of([f"o{order}" for _, order in orders])
+        for n, (at_ms, _) in enumerate(orders):
+            if at_ms > as_of:
+                continue
+            mature = at_ms + AGES.mature_ms <= as_of
+            label = 1 if told.fraud[n] else 0 if mature else None
+            taken_back = label is None and said.get(f"e0-{n}") == 1  # it stays a fraud until it is mature
+            assert said.get(f"e0-{n}") == label or taken_back
+
+
+def _label_of(n: int, order: int, at_ms: int, kind: str) -> bytes:
+    if kind == "no label":
+        return b"{"
+    type_ = {"fraud review": "review_outcome", "good review": "review_outcome"}.get(kind, kind)
+    body: dict[str, object] = {
+        "type": type_,
+        "event_id": f"l{n}",
+        "event_time": rfc3339(at_ms),
+        "order_id": f"o{order}",
+    }
+    if type_ == "review_outcome":
+        body |= {"fraud": kind == "fraud review"}
+    return orjson.dumps(body)

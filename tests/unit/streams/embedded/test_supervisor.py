@@ -32,8 +32,8 @@ class Bench:
 
         return start
 
-    def add(self, *scripts: str, always: bool = False) -> Service:
-        return self.supervisor.add("the service", self.program(*scripts), always=always)
+    def add(self, *scripts: str, always: bool = False, optional: bool = False) -> Service:
+        return self.supervisor.add("the service", self.program(*scripts), always=always, optional=optional)
 
     def after_its_end(self, service: Service) -> None:
         service.child.wait(10)
@@ -96,6 +96,13 @@ def test_one_that_could_not_run_at_its_very_start_is_a_failed_start(children: Ch
     bench = Bench(children)
     with pytest.raises(StartError, match=r"the service could not run; its last words:\nno such rule"):
         bench.after_its_end(bench.add("print('no such rule'); raise SystemExit(2)"))
+
+
+def test_one_that_others_do_without_is_told_and_stays_away(children: Children) -> None:
+    bench = Bench(children)
+    bench.after_its_end(bench.add("print('no river'); raise SystemExit(2)", optional=True))
+    assert bench.supervisor.services == []
+    assert bench.told == ["the service could not run and stays away; it said last:\nno river"]
 
 
 def test_one_that_could_not_run_later_is_tried_again(children: Children) -> None:
