@@ -68,6 +68,7 @@ def about(trained: Trained, table: Table, lost_good: float = LOST_GOOD) -> dict[
             "findings": [one.about() for one in trained.findings],
             "not_refitted": list(trained.not_refitted),
             "members_left_out": list(trained.left_out),
+            "members_of_no_weight": list(trained.weightless),
         },
     }
 
@@ -192,6 +193,8 @@ def _made_of(trained: Trained, columns: Sequence[tuple[str, float]]) -> Iterator
             for name, one in model.scorers.items()
         ]
     )
+    if trained.weightless:
+        yield from ("", f"Of no weight on `weigh`, and left out: {', '.join(trained.weightless)}.")
     yield from ("", f"Bias {model.bias:g}, calibration `{json.dumps(model.calibration.document())}`.")
     if not model.additive:
         yield "Some members cannot tell why: contributions are those of the others."

@@ -59,6 +59,7 @@ class Trained:
     seconds: Mapping[str, float]  # that each member took to fit, on all training days where it was refitted
     not_refitted: tuple[str, ...]  # for which there was no time
     left_out: tuple[str, ...]  # members for which there was no time at all
+    weightless: tuple[str, ...]  # members that added nothing, and are not in the blend
     train: Table = field(repr=False)
     held: Table = field(repr=False)
 
@@ -91,14 +92,14 @@ def train(table: Table, job: Job, *, limit: Limit, tell: Tell, champion: Scorer 
     calibrated = calibration(raw, calibrate_days.fraud)
 
     last, again = _refitted(first, seconds, len(train_days) / len(fit_days), train_days, params, offer)
-    model = Blend(last, weighed.of, calibrated, table.names, weighed.bias)
+    heavy = {name: weight for name, weight in weighed.of.items() if weight} or weighed.of
+    model = Blend({name: last[name] for name in heavy}, heavy, calibrated, table.names, weighed.bias)
     others = gates(train_days, straight=set(job.kinds) != {"logistic"})
     if champion is not None:
         others[CHAMPION] = champion
     tell(Step("judging", 0, 1))
-    risk, members = model.score_and_members(held_days.x)
-    beside = {name: other.score(held_days.x) for name, other in others.items()}
-    judged = judge({MODEL: risk} | members | beside, frozenset(others), held_days, job.seed, job.resamples)
+    beside = {name: one.score(held_days.x) for name, one in (last | others).items()}
+    judged = judge({MODEL: model.of_members(beside)} | beside, frozenset(others), held_days, job.seed, job.resamples)
     tell(Step("judging", 1, 1, metric=judged.metrics[MODEL]["ap"].value))
     return Trained(
         model=model,
@@ -109,6 +110,7 @@ def train(table: Table, job: Job, *, limit: Limit, tell: Tell, champion: Scorer 
         seconds=seconds | again,
         not_refitted=tuple(name for name in last if name not in again),
         left_out=tuple(name for name in job.kinds if name not in first),
+        weightless=tuple(name for name in last if name not in heavy),
         train=train_days,
         held=held_days,
     )

@@ -19,6 +19,7 @@ from models.exact import Floats
 from models.logistic import Input, Logistic
 from models.rules import Rules
 from models.scorer import Scorer
+from tests.support.scorers import EXAMPLES
 
 NAMES = ("a", "b", "c")
 
@@ -109,6 +110,19 @@ def test_an_order_that_a_blend_stops_is_told_why_by_the_members_that_can() -> No
     decided = Decider(Rules(review_at=0.5), blend, NAMES, {"a": "how much"}).decide(np.array([[9.0, 0.0, 0.9]]))
     assert decided.action == ["review"]
     assert [(reason.code, reason.text) for reason in decided.reasons[0]] == [("HIGH_A", "how much: 9, usually 0")]
+
+
+def test_boosted_trees_tell_why_by_their_own_exact_shares() -> None:
+    """Also beside a member that cannot tell: LightGBM's exact SHAP, times the weight."""
+    names = ("amount", "idle", "count", "risk")
+    boosted, isolation = EXAMPLES["boosted"](names), EXAMPLES["isolation"](names)
+    blend = Blend({"b": boosted, "i": isolation}, {"b": 0.5, "i": 1.0}, UNCHANGED, names)
+    x = np.random.default_rng(5).lognormal(2, 1, (50, 4))
+    places = [blend.reads.index(name) for name in boosted.reads]
+    assert blend.contributions(x)[:, places] == pytest.approx(0.5 * boosted.contributions(x), rel=1e-3, abs=1e-3)
+    stopped = Decider(Rules(review_at=0.0), blend, names).decide(x[:1])
+    top = boosted.reads[int(np.argmax(boosted.contributions(x[:1])[0]))]
+    assert stopped.reasons[0][0].code.endswith(top.upper())
 
 
 def test_a_member_of_no_weight_takes_nothing_from_the_reasons() -> None:

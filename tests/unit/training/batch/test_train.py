@@ -73,6 +73,18 @@ def test_the_same_seed_gives_the_same_artefact_and_card(one: Trained) -> None:
     assert first == second
 
 
+def test_all_kinds_of_trees_go_into_one_blend_and_it_does_not_matter_on_how_many_threads() -> None:
+    for library in ("lightgbm", "sklearn"):
+        pytest.importorskip(library, reason=f"{library} is of the extra `train`")
+    job = replace(JOB, kinds=("logistic", "boosted", "isolation", "forest"), resamples=20)
+    one, other = trained(job=job), trained(job=replace(job, threads=2))
+    assert one.model.files() == other.model.files()
+    assert "isolation" in one.weightless, "it never saw a label, and the others know more"
+    assert {"boosted", "isolation"} <= one.judged.metrics.keys()
+    assert one.params["boosted"] is not None
+    assert 0 < one.params["boosted"].params["trees"] < 300, "as many as the newer quarter asked for"
+
+
 def test_a_column_that_knows_the_future_is_warned_of_in_the_card() -> None:
     leaky = with_column(SHOP, "charged_back", SHOP.fraud.astype(np.float64))
     told = trained(leaky, replace(JOB, kinds=("logistic",)))
