@@ -278,6 +278,29 @@ class Learner(_Part):
         return self
 
 
+class Retrain(_Part):
+    """When a model is trained anew, on what, and what it takes (`headrace retrain`)."""
+
+    model: str = Field(default="all", min_length=1, description="a kind, several with commas, or `all`")
+    name: str = Field(default="shop", pattern="[a-z0-9][a-z0-9._-]*", description="of what comes out")
+    days: float = Field(default=90.0, gt=0, description="of history that a set is made of, from the archive")
+    mature_days: float = Field(
+        default=30.0, ge=0, description="from this age on an order of which nothing is known is a good one"
+    )
+    behind_s: float = Field(default=3600.0, ge=0, description="so far behind the clock the archive may be")
+    held_days: float = Field(default=7.0, ge=1, description="the newest days, on which champion and challenger meet")
+    every_days: float = Field(default=7.0, gt=0, description="trigger: a champion, or the last run, is so old")
+    new_frauds: int = Field(default=200, ge=1, description="trigger: so many have become known since")
+    drift_share: float = Field(default=0.2, gt=0, le=1, description="trigger: this share of the columns moved much")
+    least_orders: int = Field(default=2_000, ge=1, description="without so many labelled orders nothing is trained")
+    least_frauds: int = Field(default=100, ge=1, description="without so many frauds nothing is trained")
+    least_hours: float = Field(default=24.0, ge=0, description="between two runs, whatever the reason")
+    look_s: float = Field(default=600.0, gt=0, description="`--watch` looks so often")
+    limit_s: float | None = Field(
+        default=None, gt=0, description="a run ends so soon with the best it has; default: none"
+    )
+
+
 class Settings(BaseSettings):
     """Everything a process is told from outside."""
 
@@ -293,6 +316,7 @@ class Settings(BaseSettings):
     archive: Archive = Archive()
     registry: Registry = Registry()
     learner: Learner = Learner()
+    retrain: Retrain = Retrain()
     delivery: Literal["at-least-once", "exactly-once"] = Field(
         default="at-least-once", description="exactly-once: one Kafka transaction per range"
     )

@@ -42,6 +42,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("models", "Models: list and compare them, move one into traffic and back."),
     "fit": ("fit", "Fit the logistic model on recorded data."),
     "train": ("train", "Train models on a training set and judge them on days they have not seen."),
+    "retrain": ("retrain", "Train anew when it is due; what is better beyond noise is put in force."),
+    "status": ("status", "What is in force, since when, how good it is, and what the last retraining came to."),
     "evaluate": ("evaluate", "Judge a model on a labelled table as the stream would: labels come late."),
     "schemas": ("schemas", "Export the JSON Schemas of every event and record."),
 }
@@ -151,7 +153,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _tell(error: Exception) -> int:
-    if any(isinstance(error, kind) for kind in _expected()):
+    if any(isinstance(error, kind) for kind in expected()):
         click.echo(f"Error: {_wording(error)}", err=True)
     else:
         traceback.print_exception(error)
@@ -169,7 +171,7 @@ def _wording(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _expected() -> list[type[BaseException]]:
+def expected() -> list[type[BaseException]]:
     loaded = ((sys.modules[module], name) for module, name in EXPECTED if module in sys.modules)
     return [getattr(module, name) for module, name in loaded]
 

@@ -98,10 +98,8 @@ def champion_of(settings: Settings) -> Artefact | None:
 def registry_of(settings: Settings) -> Registry | None:
     """None where no registry is set."""
     from models.registry import Registry
-    from storage.places import place_of
 
-    url = settings.registry.url
-    return None if url is None else Registry(place_of(url, "registry"))
+    return Registry.at(settings.registry.url) if settings.registry.url else None
 
 
 def keep(settings: Settings, trained: Trained, table: Table, about: About, out: Path | None) -> Kept:

@@ -22,7 +22,7 @@ import orjson
 
 from archive.arrow import compute, pa, parquet
 from features.columns import Floats2d, Ints
-from schemas.timestamps import rfc3339
+from schemas.timestamps import epoch_ms, rfc3339
 from training.metrics import Bools
 
 OWNERS: Final = ("card_id", "user_id", "visitor_id")  # whose an order is: the first of them that it has
@@ -86,11 +86,15 @@ def read(
     from_ms: int | None = None,
     to_ms: int | None = None,
     tell: Tell | None = None,
+    labelled: bool = True,
 ) -> Table:
-    """The labelled orders of a file or a folder, of event times in [from_ms, to_ms); raises BadSetError."""
+    """The labelled orders of a file or a folder, of event times in [from_ms, to_ms); raises BadSetError.
+
+    `labelled` False: all orders, for a look at their vectors; `fraud` is then what is known so far.
+    """
     files = _files(path)
     about = _checked([_said(file) for file in files], path, names, feature_hash)
-    told = [_outline(file, from_ms, to_ms) for file in files]
+    told = [_outline(file, from_ms, to_ms, labelled=labelled) for file in files]
     total = sum(int(one.keep.sum()) for one in told)
     x: Floats2d = np.empty((total, len(names)))
     done = 0
@@ -118,6 +122,12 @@ def read(
     )
 
 
+def end_ms(path: Path) -> int:
+    """The moment before which all orders of a set are; raises BadSetError."""
+    at_ms, _ = epoch_ms([str(_said(file)["to"]) for file in _files(path)])
+    return int(at_ms.max())
+
+
 @dataclass(frozen=True, slots=True)
 class _Outline:
     """Of every row of a file."""
@@ -125,7 +135,7 @@ class _Outline:
     at_ms: Ints
     fraud: Bools
     inside: Bools  # of the window
-    keep: Bools  # and matured
+    keep: Bools  # and matured, where labels are asked for
     owner: Any  # texts, of pyarrow
 
 
@@ -172,7 +182,7 @@ def _checked(said: Sequence[dict[str, Any]], path: Path, names: Sequence[str], w
     return sets
 
 
-def _outline(file: Path, from_ms: int | None, to_ms: int | None) -> _Outline:
+def _outline(file: Path, from_ms: int | None, to_ms: int | None, *, labelled: bool) -> _Outline:
     table = parquet.read_table(str(file), columns=list(_TOLD), partitioning=None)
     at_ms: Ints = table.column("event_time").cast(pa.int64()).to_numpy()
     inside = np.ones(len(at_ms), np.bool_)
@@ -181,7 +191,7 @@ def _outline(file: Path, from_ms: int | None, to_ms: int | None) -> _Outline:
     if to_ms is not None:
         inside &= at_ms < to_ms
     label = table.column("label").cast(pa.int64()).fill_null(-1).to_numpy()
-    keep = inside & (label >= 0) & table.column("matured").to_numpy()
+    keep = inside & (label >= 0) & table.column("matured").to_numpy() if labelled else inside
     owner = compute.coalesce(*(table.column(name) for name in OWNERS)).combine_chunks()
     return _Outline(at_ms, label == 1, inside, keep, owner)
 
