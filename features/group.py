@@ -245,6 +245,11 @@ def _check_feature(group: Group, feature: Feature, where: str) -> None:
     if of.windowed != (feature.over is not NO_WINDOW):
         what = "needs a window: Feature(..., WINDOW_24H)" if of.windowed else "reads the longest window: give it none"
         raise GroupError(f"{where}: {what}")
+    if _asks_beyond(feature):
+        raise GroupError(
+            f"{where}: what is older than every start is one tile of totals: give it a window with a start, such as "
+            "WINDOW_30D"
+        )
     additive = isinstance(of, read.Count | read.Sum | read.Mean | read.Spread | read.Share | read.Known | read.Ratio)
     additive |= isinstance(of, read.Measured) and of.measure.merge == "sum"
     if (feature.delay_ms or not feature.current) and not (additive or isinstance(of, read.Habit)):
@@ -259,6 +264,15 @@ def _check_feature(group: Group, feature: Feature, where: str) -> None:
         _check_recent(group, of, where)
     if any(f.of != feature.of for f in group.features if of.other is not None and f.read.other == of.other):
         raise GroupError(f"{where}: counterparty {of.other!r} is read of two kinds of event: want one `of` for all")
+
+
+def _asks_beyond(feature: Feature) -> bool:
+    """Whether it asks for events, days or a length of time behind every start, of which a tile of totals tells none."""
+    of = feature.read
+    if isinstance(of, read.Ratio) and not of.to.tiles:
+        return True
+    needs = feature.delay_ms or isinstance(of, read.Usual | read.Outlying | read.SinceKnown | read.Ratio)
+    return bool(needs) and not feature.over.tiles
 
 
 def _check_recent(group: Group, of: Recent, where: str) -> None:

@@ -16,7 +16,10 @@ from features.feature import (
     Measure,
     Measured,
     New,
+    Outlying,
+    Ratio,
     Share,
+    SinceKnown,
     SinceLast,
     Span,
     Spread,
@@ -139,6 +142,23 @@ def test_an_impossible_group_is_refused_with_its_name_the_value_and_the_remedy(
 def test_an_impossible_feature_is_refused_by_its_name(feature: Feature, message: str) -> None:
     with pytest.raises(GroupError, match=message):
         group(feature, Feature(Distinct("a"), MINUTE))
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [
+        Feature(Usual(), EVER),
+        Feature(Outlying(), EVER),
+        Feature(SinceKnown("last", 1), EVER),
+        Feature(Ratio(TEN), EVER),
+        Feature(Ratio(EVER), TEN),
+        Feature(Count(), EVER, delay_ms=1_000, name="g_count_x"),
+    ],
+)
+def test_what_asks_for_events_or_days_or_a_pace_needs_a_window_with_a_start(feature: Feature) -> None:
+    """What is older than every start is one tile of totals."""
+    with pytest.raises(GroupError, match=f"{feature.column('g')}: .* give it a window with a start"):
+        group(feature, keep=5, forever=True)
 
 
 def test_a_sequence_has_no_more_places_than_events_are_kept() -> None:
