@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "learn": ("learn", "Teach online models what became of orders, as soon as that is known."),
     "audit": ("audit", "Does everything add up? What was consumed, and what became of it."),
     "parity": ("parity", "Does a feature mean the same live and in history? Logged vectors against a replay."),
+    "explain": ("explain", "Why was this order decided so, and would it be today? Out of the archive."),
     "chaos": ("chaos", "Kill workers, broker and store; compare with a clean pass."),
     "models": ("models", "Models: list and compare them, move one into traffic and back."),
     "fit": ("fit", "Fit the logistic model on recorded data."),
