@@ -164,6 +164,43 @@ async def test_one_learns_and_another_stands_by_until_it_is_needed(embedded_stre
     assert other.terminate() == 0, other.said
 
 
+async def test_one_that_stood_still_and_wakes_does_no_harm(stream: Stream, tmp_path: Path) -> None:
+    stream.worker()
+    one = start_learner(stream, tmp_path / "both", LEARNER__IDLE_S="3")
+    await stream.send(*by_time(*bought(150), *map(charged, range(0, 120, 11))))
+    await until(lambda: one.metric("headrace_learner_due_total") > 50, 60.0, lambda: one.said)
+    other = start_learner(stream, tmp_path / "both", LEARNER__IDLE_S="3")
+    await until(lambda: "standing by" in other.said, 40.0, lambda: other.said)
+    one.child.stop()
+    await stream.send(*by_time(*bought(150, first=150), *map(charged, range(120, 260, 11))))
+    await until(lambda: other.metric("headrace_learner_active") == 1, 60.0, lambda: other.said)
+    one.child.cont()
+    await stream.send(*by_time(*bought(100, first=300), *map(charged, range(260, 360, 11))))
+    await decided(stream, 400)
+    total = 340 + 2  # mature by the end, and frauds 348 and 359
+    await until(
+        lambda: max(one.metric("headrace_learner_lag_records"), other.metric("headrace_learner_lag_records")) == 0,
+        60.0,
+        lambda: f"{one.said}\n{other.said}",
+    )
+
+    async def all_said() -> bool:
+        return len(await matured(stream)) >= total
+
+    await until(all_said, 60.0, lambda: f"want {total}:\n{one.said}\n{other.said}")
+    assert (one.terminate(), other.terminate()) == (0, 0)
+    rows, kept = await matured(stream), snapshots(tmp_path / "both")
+    await delete_topics(stream, ["matured"])
+    await make_matured(stream)
+    await learned(stream, tmp_path / "clean")
+    assert await matured(stream) == rows
+    clean = snapshots(tmp_path / "clean")
+    by_key = {(about["due_ms"], about["event_id"]): (model, about["state"]) for model, about in clean.values()}
+    for model, about in kept.values():  # what was written twice may have moved the offsets
+        if (key := (about["due_ms"], about["event_id"])) in by_key:
+            assert by_key[key] == (model, about["state"])
+
+
 async def test_a_broker_that_stands_still_is_waited_for(kafka_stream: Stream, kafka: object, tmp_path: Path) -> None:
     stream = kafka_stream
     stream.worker()
@@ -183,6 +220,23 @@ async def test_a_broker_that_stands_still_is_waited_for(kafka_stream: Stream, ka
     await learned(stream, tmp_path / "clean")
     assert await matured(stream) == rows
     assert len(rows) == 140 + 3  # mature by the end, and the frauds among the others
+
+
+async def test_a_registry_that_is_away_is_waited_for(embedded_stream: Stream, tmp_path: Path) -> None:
+    stream, place = embedded_stream, tmp_path / "registry"
+    stream.worker()
+    learner = start_learner(stream, place, LEARNER__IDLE_S="1")
+    await stream.send(*bought(120))
+    await until(lambda: learner.metric("headrace_learner_snapshots_total") > 0, 60.0, lambda: learner.said)
+    (place / MODEL).rename(tmp_path / "away")
+    (place / MODEL).write_text("in the way")
+    await stream.send(*bought(120, first=120))
+    await until(lambda: learner.metric("headrace_learner_registry_errors_total") > 0, 60.0, lambda: learner.said)
+    assert learner.child.running
+    (place / MODEL).unlink()
+    (tmp_path / "away").rename(place / MODEL)
+    await until(lambda: max(snapshots(place)) >= f"{150:020d}", 60.0, lambda: learner.said)
+    assert learner.terminate() == 0, learner.said
 
 
 async def test_without_a_registry_it_says_which_variable(embedded_stream: Stream) -> None:
