@@ -132,13 +132,12 @@ async def test_a_row_is_judged_by_the_score_that_its_order_had(tmp_path: Path) -
 
 async def test_a_registry_that_is_away_is_waited_for() -> None:
     metrics = LearnerMetrics(CollectorRegistry())
-    answers = iter([StorageDown("no such folder"), "there"])
+    away = [StorageDown("no such folder")]
 
     def work() -> str:
-        answer = next(answers)
-        if isinstance(answer, StorageDown):
-            raise answer
-        return answer
+        if away:
+            raise away.pop()
+        return "there"
 
     with patch("streams.learner.learning.WAIT_S", 0.01):
         assert await patiently(metrics, work) == "there"
