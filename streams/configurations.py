@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 from features.definitions import Definitions
 from models.documents import ArtefactError
 from models.rules import RulesError
 from storage.errors import StorageDown
 from streams.configuration import BadConfigurationError, Configuration, Load, from_content
+from streams.models.aside import aside
 from streams.protocol.ports import Stop, StoreDown
 
 log = logging.getLogger("headrace")
@@ -70,7 +72,7 @@ class Configurations:
         cannot be read now.
         """
         if config not in self._known:
-            found, lacking = await asyncio.to_thread(self._restored, config, await self._content(config))
+            found, lacking = await aside(partial(self._restored, config, await self._content(config)))
             if lacking:
                 log.error(
                     "a range is decided without what it was begun with: it says `recovered`",

@@ -41,6 +41,7 @@ from streams.loops import new_event_loop
 from streams.metering import Meter, MeteredSink, watch_bags, watch_lag
 from streams.metrics import Metrics
 from streams.models.announce import configuration_output
+from streams.models.aside import aside
 from streams.models.choose import Choice, Chooser
 from streams.models.watch import Bell, ModelWatch, tell
 from streams.outputs import RangeOutputs, Writer
@@ -194,7 +195,7 @@ async def _make(settings: Settings, slot: int | None, stack: AsyncExitStack) -> 
     check_bounds(definitions)
     metrics = Metrics(process_registry())
     chooser = _chooser(settings, definitions)
-    choice = await _patiently(lambda: asyncio.to_thread(_chosen, chooser))
+    choice = await _patiently(lambda: aside(partial(_chosen, chooser)))
     tell(choice, metrics)
     link = Link.of(settings.kafka)
     reader = LogReader(link)

@@ -15,6 +15,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
@@ -24,6 +25,7 @@ from schemas.deployments import DEPLOYMENT_KEY, TOPIC, Deployment
 from storage.errors import StorageDown, StorageError
 from streams.configurations import Configurations
 from streams.metrics import Metrics
+from streams.models.aside import aside
 from streams.models.choose import Choice, Chooser
 from streams.protocol.ports import SinkDown, StoreDown
 from streams.transport.aio import KafkaError
@@ -99,7 +101,7 @@ class ModelWatch:
             announced, now_s = await self._bell.rung(), self._clock()
             if announced:
                 told, told_s, due_s = announced, now_s, now_s
-            if self._configurations.failed.is_set():
+            if self._configurations.failed.is_set() and not self._failures:
                 due_s = now_s
             if now_s >= due_s:
                 wait_s = await self.look()
@@ -110,7 +112,7 @@ class ModelWatch:
     async def look(self) -> float:
         """One look; in how many seconds the next is due."""
         try:
-            deployment = await asyncio.to_thread(self._newest)
+            deployment = await aside(self._newest)
             await self._use(deployment)
         except KEEPS as error:
             self._metrics.registry_errors.inc()
@@ -137,10 +139,11 @@ class ModelWatch:
         if deployment.number != self._choice.deployment.number:
             self._failing = {}
         elif self._configurations.failed.is_set():
-            self._failing |= self._configurations.failing
+            there = {ref.label for ref in deployment.challengers}  # a range that was begun before may name others
+            self._failing |= {label: why for label, why in self._configurations.failing.items() if label in there}
         elif self._choice.whole or not self._choice.refused.keys() - self._failing.keys():
             return
-        choice = await asyncio.to_thread(self._chooser.choose, deployment, self._failing)
+        choice = await aside(partial(self._chooser.choose, deployment, self._failing))
         await self._configurations.use(choice.configuration)
         self._configurations.failed.clear()
         before, self._choice = self._choice, choice

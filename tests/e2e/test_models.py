@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import pytest
 from features.shop import shop_definitions
 from models import artefact
 from models.deployments import Change, activated, promoted, rolled_back
+from models.logistic import Input, Logistic
 from models.registry import Registry
 from schemas.decisions import NO_MODEL
 from schemas.deployments import Announced, Configured, Deployment, Ref
@@ -26,7 +28,7 @@ from streams.configuration import from_content, of_folder, rules_text
 from streams.models.announce import announce
 from streams.models.choose import Chooser
 from streams.space import open_store
-from tests.e2e.test_worker_killed import confluent_committed, killed_over_work
+from tests.e2e.test_worker_killed import ENDS_WITHIN_S, confluent_committed, killed_over_work
 from tests.support.events import order, orders
 from tests.support.models import ABOUT, DEFINITIONS, WHO, cut_off, put, registry_in, scoring
 from tests.support.s3 import S3
@@ -331,6 +333,48 @@ async def test_a_model_that_is_pinned_decides_whatever_is_promoted(
     await stream.send(*orders(20, name="after"))
     await stream.settled(40)
     assert set((await models(stream)).values()) == {"mine"}
+
+
+async def test_a_pinned_model_of_megabytes_is_told_as_any_other(
+    stream: Stream, registry: Registry, tmp_path: Path
+) -> None:
+    """Larger than what producers send together, and than most brokers take without being told."""
+    at(stream, registry)
+    large = Logistic(
+        [Input("order_amount", 40.0, 0.0, 1e6 + n, 0.0) for n in range(40_000)], 0.0, DEFINITIONS.vector.names
+    )
+    folder = artefact.save(tmp_path, large, name="large", version="1", **ABOUT)
+    assert 3_000_000 < (folder / "model.json").stat().st_size < 8_000_000
+    stream.worker(MODEL=str(folder))
+    await stream.send(*orders(20))
+    await stream.settled(20)
+    assert set((await models(stream)).values()) == {"large"}
+    await assert_every_configuration_is_found(stream)
+
+
+async def test_a_registry_that_hangs_holds_nobody_up(
+    embedded_stream: Stream, s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.credentials.items():
+        monkeypatch.setenv(name, value)
+    stream = embedded_stream
+    stream.environment["REGISTRY__URL"] = url = s3.url.replace("/history", "/that-hangs")
+    registry = Registry(place_of(url, "registry"))
+    done = registry.deploy(promoted(put(registry, "a", 0.25)), **WHO)
+    worker = stream.worker()
+    await stream.send(*orders(20, name="first"))
+    await stream.settled(20)
+    s3.child.stop()
+    try:
+        await announce(stream.cluster, done)
+        await stream.send(*orders(20, name="second"))
+        await stream.settled(40)
+        began = time.monotonic()
+        assert worker.terminate() == 0
+        assert time.monotonic() - began < ENDS_WITHIN_S
+    finally:
+        s3.child.cont()
+    assert set((await models(stream)).values()) == {"a"}
 
 
 async def test_the_command_promotes_and_rolls_back_on_a_bucket(

@@ -163,6 +163,14 @@ async def test_a_challenger_that_fails_is_out_until_the_next_deployment(rig: Rig
     assert (rig.metric("headrace_challengers"), rig.metric("headrace_models_refused")) == (2, 0)
 
 
+async def test_a_challenger_of_a_range_from_before_is_no_reason_to_refuse_one_now(rig: Rig) -> None:
+    rig.deploy(promoted(put(rig.registry, "a", 0.25)))
+    await rig.watch.look()
+    rig.configurations.note({"gone/1": "ValueError: no"})
+    await rig.watch.look()
+    assert (rig.metric("headrace_models_refused"), rig.configurations.failed.is_set()) == (0, False)
+
+
 async def test_what_is_newer_than_this_release_or_no_deployment_leaves_in_force_what_is(rig: Rig) -> None:
     rig.deploy(promoted(put(rig.registry, "a", 0.25)))
     await rig.watch.look()
