@@ -42,13 +42,18 @@ class BinSplitter(Splitter):
         att_idx: Any,
         binary_only: bool,  # noqa: ARG002 - River's signature
     ) -> BranchFactory:
-        """The threshold with the greatest merit; none where all values are one."""
-        best = BranchFactory()
-        for code, goods, frauds, goods_above, frauds_above in self._cuts():
-            below, above = {0: goods, 1: frauds}, {0: goods_above, 1: frauds_above}
-            if (merit := criterion.merit_of_split(pre_split_dist, [below, above])) > best.merit:
-                best = BranchFactory(merit, att_idx, code, [below, above])
-        return best
+        """The threshold that gains most information; none where all values are one, or a side would be too small."""
+        found, least = -math.inf, criterion.min_branch_fraction
+        best: tuple[int, float, float, float, float] | None = None
+        for cut in self._cuts():
+            below, above = cut[1] + cut[2], cut[3] + cut[4]
+            if min(below, above) > least * (below + above) and (merit := -_bits(*cut[1:]) / (below + above)) > found:
+                found, best = merit, cut
+        if best is None:
+            return BranchFactory()
+        code, goods, frauds, goods_above, frauds_above = best
+        sides = [{0: goods, 1: frauds}, {0: goods_above, 1: frauds_above}]
+        return BranchFactory(criterion.current_merit(pre_split_dist) + found, att_idx, code, sides)
 
     def _cuts(self) -> list[tuple[int, float, float, float, float]]:
         """Code at or below which a case goes left, and goods and frauds on both sides."""
@@ -64,3 +69,19 @@ class BinSplitter(Splitter):
                 last = goods + frauds
                 cuts.append((code, goods, frauds, every[0] - goods, every[1] - frauds))
         return cuts
+
+
+def _bits(goods: float, frauds: float, goods_above: float, frauds_above: float) -> float:
+    """What is still to be told of the classes of all cases, once it is known on which side each is."""
+    return (
+        _times_log(goods + frauds)
+        - _times_log(goods)
+        - _times_log(frauds)
+        + _times_log(goods_above + frauds_above)
+        - _times_log(goods_above)
+        - _times_log(frauds_above)
+    )
+
+
+def _times_log(count: float) -> float:
+    return count * math.log2(count) if count > 0 else 0.0

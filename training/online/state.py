@@ -28,8 +28,6 @@ CLASSES: Final[tuple[str, ...]] = (
     "random.Random",
     "river._river_rust.vectordict.VectorDict",
     "river.anomaly.hst.HalfSpaceTrees",
-    "river.forest.adaptive_random_forest.ARFClassifier",
-    "river.forest.adaptive_random_forest.BaseTreeClassifier",
     "river.linear_model.log_reg.LogisticRegression",
     "river.metrics.accuracy.Accuracy",
     "river.metrics.confusion.ConfusionMatrix",
@@ -43,11 +41,13 @@ CLASSES: Final[tuple[str, ...]] = (
     "river.stats.maximum.Max",
     "river.stats.minimum.Min",
     "river.tree.nodes.arf_htc_nodes.RandomLeafMajorityClass",
-    "river.tree.nodes.branch.NumericBinaryBranch",
     "river.tree.padded.PaddedBranch",
     "river.tree.padded.PaddedLeaf",
     "training.online.adwin.Adwin",
     "training.online.splitter.BinSplitter",
+    "training.online.trees.LoopBranch",
+    "training.online.trees.LoopForest",
+    "training.online.trees.LoopTree",
 )
 _MODULES: Final = {"river._river_rust.vectordict": "river.utils.vectordict"}  # where a class is imported from
 _PLAIN: Final = (type(None), bool, int, str)
