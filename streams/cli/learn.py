@@ -27,7 +27,7 @@ def command(models: str | None, once: bool, metrics_port: int | None) -> int:
     several one learns and the others stand by. Needs the extra `learn`.
     """
     from schemas.settings import load
-    from streams.learner.run import Told, run_learner
+    from streams.learner.run import Asked, run_learner
     from training.provenance import revision
 
     overrides: dict[str, object] = {}
@@ -37,7 +37,7 @@ def command(models: str | None, once: bool, metrics_port: int | None) -> int:
         overrides["learner"] = {"models": models}
     settings = load(**overrides)
     kinds = [kind_of(name, settings.learner) for name in settings.learner.names]
-    return run_learner(Told(settings, kinds, revision(), once))
+    return run_learner(Asked(settings, kinds, revision(), once))
 
 
 def kind_of(name: str, told: Settings) -> Kind:

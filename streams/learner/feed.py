@@ -114,7 +114,11 @@ class Feed:
     async def read(self) -> bool:
         """Fetches what has come; whether anything had. Raises SinkDown, Stop."""
         wanted = [n for n in range(len(self._sources)) if self.merge.held(n) < AHEAD]
-        return any(await asyncio.gather(*(self._read(number) for number in wanted)))
+        found = await asyncio.gather(*(self._read(number) for number in wanted), return_exceptions=True)
+        for one in found:  # once all have ended: none may come back into the next round
+            if isinstance(one, BaseException):
+                raise one
+        return any(found)
 
     async def _read(self, number: int) -> bool:
         source, place = self._sources[number], self._places[number]

@@ -36,13 +36,18 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped base
         self._consumer.subscribe([MATURED], listener=self)
         try:
             while not stopping.is_set():
-                with contextlib.suppress(KafkaError):  # nothing is read: a broker that is away says so to the others
-                    await self._consumer.getmany(timeout_ms=POLL_MS)
+                await self._turn()
                 if self._task is not None and self._task.done():
                     self._task.result()
                     return
         finally:
             await self._end()
+
+    async def _turn(self) -> None:
+        try:
+            await self._consumer.getmany(timeout_ms=POLL_MS)
+        except KafkaError:  # nothing is read here: what is wrong with the broker meets those who read
+            await asyncio.sleep(POLL_MS / 1000)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         if THE_PARTITION not in assigned:

@@ -28,6 +28,7 @@ from streams.learner.online import Kind, Vectors
 from streams.learner.owner import Owner
 from streams.learner.queue import Ages
 from streams.learner.queueing import Queueing
+from streams.learner.sanity import Probe
 from streams.learner.snapshots import Snapshots
 from streams.logs import configure
 from streams.models.announce import deployment_output
@@ -55,7 +56,7 @@ class Grown(Exception):  # noqa: N818 - the name says what is so
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Asked:
     """What the process is to do. `revision`: of the code, for manifests."""
 
     settings: Settings
@@ -64,11 +65,11 @@ class Told:
     once: bool
 
 
-def run_learner(told: Told) -> int:
+def run_learner(asked: Asked) -> int:
     """Runs one learner until it is told to stop, or has caught up where it runs once; returns the exit code."""
     configure(name="learner")
     try:
-        asyncio.run(_run(told))
+        asyncio.run(_run(asked))
     except (Stop, StorageError, RegistryError) as stop:
         log.critical("the learner must stop: %s", stop)
         return MUST_STOP
@@ -87,11 +88,11 @@ def run_learner(told: Told) -> int:
     return CLEAN
 
 
-async def _run(told: Told) -> None:
+async def _run(asked: Asked) -> None:
     stopping = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopping.set)
-    settings = told.settings
+    settings = asked.settings
     registry = Registry.at(settings.registry.url)
     async with AsyncExitStack() as stack:
         await asyncio.to_thread(registry.place.check)
@@ -109,12 +110,12 @@ async def _run(told: Told) -> None:
         consumer = _consumer(settings, profile)
         work: Work
         owner = Owner(consumer, lambda: work.run(), metrics)
-        work = Work(told, reader, publisher, registry, facts, metrics, owner)
+        work = Work(asked, reader, publisher, registry, facts, metrics, owner)
         await consumer.start()
         stack.push_async_callback(consumer.stop)
         log.info(
             "the learner starts",
-            extra={"profile": profile.name, "models": ",".join(kind.name for kind in told.kinds)},
+            extra={"profile": profile.name, "models": ",".join(kind.name for kind in asked.kinds)},
         )
         await _until_first(owner.run(stopping), _watch(reader, facts))
 
@@ -123,7 +124,7 @@ async def _run(told: Told) -> None:
 class Work:
     """What the owner of the partition does: the queue, and the learning from what it writes."""
 
-    told: Told
+    asked: Asked
     reader: LogReader
     publisher: Publisher
     registry: Registry
@@ -135,43 +136,46 @@ class Work:
         """For ever, or once until all that is there is learned."""
         learning = Learning(self._shell(snapshots := self._snapshots()), await self._pupils(snapshots), self._rhythm)
         queueing = self._queueing()
-        if not self.told.once:
+        if not self.asked.once:
             await _until_first(queueing.run(), learning.run())
             return
         last = asyncio.Event()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(learning.run(last=last))
+
+        async def queue() -> None:
             await queueing.run()
             last.set()
 
+        await _all(queue(), learning.run(last=last))
+
     @property
     def _rhythm(self) -> Rhythm:
-        learner = self.told.settings.learner
+        learner = self.asked.settings.learner
         return Rhythm(learner.snapshot_s, learner.snapshot_rows)
 
     def _snapshots(self) -> Snapshots:
-        vector = definitions_of(self.told.settings).vector
-        return Snapshots(self.registry, Vectors(vector.names, vector.hash), self.facts[MATURED].id, self.told.revision)
+        vector = definitions_of(self.asked.settings).vector
+        return Snapshots(self.registry, Vectors(vector.names, vector.hash), self.facts[MATURED].id, self.asked.revision)
 
     def _shell(self, snapshots: Snapshots) -> Shell:
         return Shell(self.reader, snapshots, self.metrics, self._announce, self.owner.committed)
 
     async def _pupils(self, snapshots: Snapshots) -> list[Pupil]:
         _, end = await self.reader.bounds(MATURED, 0)
-        return [await patiently(self.metrics, partial(self._pupil, snapshots, kind, end)) for kind in self.told.kinds]
+        return [await patiently(self.metrics, partial(self._pupil, snapshots, kind, end)) for kind in self.asked.kinds]
 
     def _pupil(self, snapshots: Snapshots, kind: Kind, end: int) -> Pupil:
         model, newest = snapshots.model(kind, end), snapshots.newest(kind.name)
         log.info("model", extra={"model": kind.name, "offset": model.place.offset, "rows": model.place.rows})
-        return Pupil(model, newest.offset if newest is not None else -1)
+        probe = Probe(snapshots.in_force(kind.name))
+        return Pupil(model, newest.offset if newest is not None else -1, probe=probe)
 
     def _queueing(self) -> Queueing:
-        learner, limits = self.told.settings.learner, self.told.settings.limits
-        accepted = Accepted(limits.late_ms, limits.future_ms, self.told.settings.money.currencies)
+        learner, limits = self.asked.settings.learner, self.asked.settings.limits
+        accepted = Accepted(limits.late_ms, limits.future_ms, self.asked.settings.money.currencies)
         sources = sources_of({topic: self.facts[topic].partitions for topic in (DECISIONS, LABELS)})
-        feed = Feed(self.reader, sources, accepted, idle_s=learner.idle_s, once=self.told.once)
+        feed = Feed(self.reader, sources, accepted, idle_s=learner.idle_s, once=self.asked.once)
         ages = Ages(learner.mature_ms, learner.follow_ms)
-        return Queueing(self.reader, self.publisher, feed, ages, self.metrics, once=self.told.once)
+        return Queueing(self.reader, self.publisher, feed, ages, self.metrics, once=self.asked.once)
 
     async def _announce(self, deployment: Deployment) -> None:
         """Rings the bell for workers; those that do not hear it look by themselves."""
@@ -209,9 +213,18 @@ async def _watch(reader: LogReader, found: Mapping[str, TopicFacts]) -> None:
 
 async def _until_first(*works: Coroutine[Any, Any, None]) -> None:
     """Until one of them ends; raises what it ended by."""
+    await _ended(works, asyncio.FIRST_COMPLETED)
+
+
+async def _all(*works: Coroutine[Any, Any, None]) -> None:
+    """Until each has ended, or one has broken: raises what it broke by."""
+    await _ended(works, asyncio.FIRST_EXCEPTION)
+
+
+async def _ended(works: Sequence[Coroutine[Any, Any, None]], when: str) -> None:
     tasks = [asyncio.create_task(work) for work in works]
     try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks, return_when=when)
         for task in done:
             task.result()
     finally:

@@ -37,11 +37,11 @@ class Health:
 
 
 class Probe:
-    """The newest rows that a model learned from, and its last healthy snapshot."""
+    """The newest rows that a model learned from, and its last healthy snapshot: `before`, what is in force."""
 
-    def __init__(self) -> None:
+    def __init__(self, before: Scorer | None = None) -> None:
         self._rows: deque[Matured] = deque(maxlen=PROBE_ROWS)
-        self._before: Scorer | None = None
+        self._before = before
         self._files: dict[str, bytes] | None = None
         self._since = 0
 

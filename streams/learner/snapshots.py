@@ -113,6 +113,15 @@ class Snapshots:
         after = self._registry.deploy(change, why="snapshots of online models", by=BY)
         return after if after.number != before.number else None
 
+    def in_force(self, name: str) -> Scorer | None:
+        """What scores now; None where nothing does, or what does is for other features."""
+        ref = self._registry.deployed().online.get(name)
+        try:
+            return self._registry.of(ref, self._vectors.names, self._vectors.hash).model if ref is not None else None
+        except ArtefactError as error:
+            log.warning("the snapshot in force cannot be read", extra={"why": str(error)})
+            return None
+
     # ---- looking back
 
     def of_then(self, name: str, at_ms: int) -> tuple[str, Scorer] | None:

@@ -20,7 +20,7 @@ from tests.support.learner import (
     snapshots,
     start_learner,
 )
-from tests.support.worker import Stream, delete_topics, until
+from tests.support.worker import Stream, Worker, delete_topics, until
 
 EVERY_MS = 1_000
 
@@ -147,13 +147,28 @@ async def test_a_label_that_is_taken_back_is_corrected_when_that_is_known(
     assert said["o-n5"] == [(60_000, 0, None, None)]
 
 
+async def with_another(stream: Stream, place: Path, one: Worker) -> tuple[Worker, Worker]:
+    """A second process: who learns then, and who stands by. The group decides anew when somebody joins."""
+    both = [one, start_learner(stream, place, LEARNER__IDLE_S="3")]
+
+    def shared_out() -> bool:
+        return "standing by" in one.said + both[1].said and sorted(map(_active, both)) == [0, 1]
+
+    await until(shared_out, 60.0, lambda: f"{one.said}\n{both[1].said}")
+    standing_by, learning = sorted(both, key=_active)
+    return learning, standing_by
+
+
+def _active(learner: Worker) -> float:
+    return learner.metric("headrace_learner_active")
+
+
 async def test_one_learns_and_another_stands_by_until_it_is_needed(embedded_stream: Stream, tmp_path: Path) -> None:
     stream = embedded_stream
     stream.worker()
-    one = start_learner(stream, tmp_path, LEARNER__IDLE_S="1")
+    one = start_learner(stream, tmp_path, LEARNER__IDLE_S="3")
     await until(lambda: one.metric("headrace_learner_active") == 1, 40.0, lambda: one.said)
-    other = start_learner(stream, tmp_path, LEARNER__IDLE_S="1")
-    await until(lambda: "standing by" in other.said, 40.0, lambda: other.said)
+    one, other = await with_another(stream, tmp_path, one)
     await stream.send(*bought(100))
     await until(lambda: one.metric("headrace_learner_due_total") >= 39, 60.0, lambda: one.said)
     one.kill()
@@ -169,8 +184,7 @@ async def test_one_that_stood_still_and_wakes_does_no_harm(stream: Stream, tmp_p
     one = start_learner(stream, tmp_path / "both", LEARNER__IDLE_S="3")
     await stream.send(*by_time(*bought(150), *map(charged, range(0, 120, 11))))
     await until(lambda: one.metric("headrace_learner_due_total") > 50, 60.0, lambda: one.said)
-    other = start_learner(stream, tmp_path / "both", LEARNER__IDLE_S="3")
-    await until(lambda: "standing by" in other.said, 40.0, lambda: other.said)
+    one, other = await with_another(stream, tmp_path / "both", one)
     one.child.stop()
     await stream.send(*by_time(*bought(150, first=150), *map(charged, range(120, 260, 11))))
     await until(lambda: other.metric("headrace_learner_active") == 1, 60.0, lambda: other.said)

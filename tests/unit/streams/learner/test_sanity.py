@@ -58,6 +58,12 @@ def test_one_that_scores_far_worse_explodes_and_is_not_what_the_next_is_held_to(
     assert one.judge(Says(4, 15)).well
 
 
+def test_after_a_start_it_is_held_to_what_is_in_force() -> None:
+    one = Probe(Says(1, 5))
+    one.take(100, [row.record for row in rows(100)])
+    assert one.judge(Nonsense(2, 9)) == Health(exploding=True)
+
+
 def test_the_first_is_held_to_nothing_but_being_a_score() -> None:
     assert probe().judge(Nonsense(1, 5)).well
     assert probe().judge(NoNumber(1, 5)).exploding

@@ -102,6 +102,17 @@ def test_in_force_is_the_newest_and_never_an_older_one(tmp_path: Path) -> None:
     assert (deployment.online, deployment.by) == ({"counts": newer}, "headrace learn")
 
 
+def test_what_is_in_force_is_what_the_next_snapshot_is_held_to(tmp_path: Path) -> None:
+    one = snapshots(tmp_path)
+    assert one.in_force("counts") is None
+    ref = one.put(model(5).snapshot())
+    assert ref is not None
+    one.deploy({"counts": ref})
+    one.put(model(12).snapshot())  # kept back
+    assert snapshots(tmp_path).in_force("counts") == model(5).snapshot().scorer
+    assert snapshots(tmp_path, Vectors(("amount",), "11ff00ff00ff00ff")).in_force("counts") is None
+
+
 def test_the_snapshot_of_then_knew_nothing_that_was_due_later(tmp_path: Path) -> None:
     one = snapshots(tmp_path)
     for count in (5, 12):
