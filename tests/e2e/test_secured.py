@@ -20,12 +20,14 @@ import psutil
 import pytest
 import redis
 
+from models.registry import Registry
 from streams.data.topics import create_topics
 from streams.embedded.processes import Children, free_port
 from streams.embedded.store import Store, start_store
 from tests.conftest import KAFKA_TIMEOUT_S
 from tests.support.archive import start_archive
 from tests.support.events import order_body
+from tests.support.learner import start_learner
 from tests.support.secured import DOCS, PASSWORDS, Secured, start_secured
 from tests.support.tls import Authority, behind_tls
 from tests.support.worker import ROOT, Stream, Worker, delete_topics, until
@@ -196,6 +198,27 @@ async def test_the_archive_gets_in_with_what_the_docs_list_for_it_and_a_stranger
     place.stream.workers.append(refused)
     assert await refused.ended() == 2
     assert "the archive must stop: the brokers do not permit it" in refused.said
+    place.nothing_leaked()
+
+
+async def test_the_learner_gets_in_with_what_the_docs_list_for_it_and_a_stranger_does_not(
+    place: Place, tmp_path: Path
+) -> None:
+    await delete_topics(place.stream, [*await place.stream.cluster.topics()])
+    await place.command("topics", "create")
+    place.worker()
+    code, _, errors = await place.command("produce", "orders", stdin=_lines(40))
+    assert code == 0, errors
+    await place.works(40)
+    by_the_docs = {"LEARNER__GROUP": "headrace-learner", "LEARNER__MATURE_DAYS": "0"}
+    learner = start_learner(place.stream, tmp_path, "--once", **by_the_docs, **place.secured.login("tutor"))
+    assert await learner.ended() == 0, learner.said
+    assert "rows=" in learner.said
+    assert "WARNING" not in learner.said
+    assert Registry.at(str(tmp_path)).deployed().number == 1
+    refused = start_learner(place.stream, tmp_path, **by_the_docs, **place.secured.login("stranger"))
+    assert await refused.ended() == 2
+    assert "the learner must stop: the brokers do not permit it" in refused.said
     place.nothing_leaked()
 
 

@@ -30,6 +30,7 @@ PASSWORDS = {
     "headrace": "wOrker-5ecret",
     "operator": "0perator-5ecret",
     "archivist": "4rchivist-5ecret",
+    "tutor": "7utor-5ecret",
     "stranger": "5tranger-5ecret",
 }
 BY_CERTIFICATE = "CN=by-certificate"
@@ -133,5 +134,6 @@ def start_secured(children: Children) -> Secured:
     secured.grant("headrace", documented("worker"))
     secured.grant(BY_CERTIFICATE, [*documented("worker"), *documented("produce", "consume", "topics", "state"), *every])
     secured.grant("archivist", documented("archive"))
+    secured.grant("tutor", documented("learn"))
     secured.grant("operator", [*documented("produce", "topics", "state"), *every])
     return secured
