@@ -35,7 +35,7 @@ _NEVER: Final = 1 << 62  # River would weigh its objects with sys.getsizeof, whi
 
 @dataclass(frozen=True, slots=True)
 class ForestSettings:
-    """Chosen on days before any test period; docs/models.md has the figures."""
+    """Chosen on days before any test period; docs/online.md has the figures."""
 
     rate: float = 0.05  # of goods that are learned
     trees: int = 20

@@ -29,7 +29,7 @@ _FLAT: Final = 1e-9  # an input whose squashed spread is below this has not vari
 
 @dataclass(frozen=True, slots=True)
 class LogisticSettings:
-    """Chosen on days before any test period; docs/models.md has the figures."""
+    """Chosen on days before any test period; docs/online.md has the figures."""
 
     rate: float = 0.3  # of goods that are learned
     step: float = 0.25

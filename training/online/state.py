@@ -9,8 +9,8 @@ needs no deep recursion. Floats are written by `repr`, which is exact; dictionar
 depend on it. Hence equal learners have equal bytes, and one that was saved and loaded learns on as if it never was.
 A list or dictionary that two objects share would be two after loading: that is refused on saving.
 
-The price: 20 to 40 bytes an attribute, 1 us each to write; and a new version of River that keeps something else in its
-objects needs a look here.
+The price: some 10 bytes and .3 us a number, so a second for a forest that has grown for weeks; and a new version of
+River that keeps something else in its objects needs a look here.
 """
 
 from __future__ import annotations
