@@ -6,10 +6,11 @@ UV := $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python --const
 SECONDS_OF_DEMO ?=
 MINUTES ?= 20
 PEERBENCH ?= ../shared/bench
+OUT ?= handbook
 SOURCES := schemas features models storage archive training streams simulation bench tests
 RUN_BY_WORKERS := schemas features models storage streams
 .DEFAULT_GOAL := help
-.PHONY: help bytecode demo test check format lint types imports test-train test-kafka crash soak bench figures constraints clean
+.PHONY: help bytecode demo test check format lint types imports test-train test-kafka crash soak bench handbook figures constraints clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -76,6 +77,9 @@ soak: $(VENV)/.dev bytecode ## memory stays flat: MINUTES=20
 
 bench: $(VENV)/.dev bytecode ## the reference job beside its peers: PEERBENCH=../shared/bench
 	$(BIN)/python -m bench.reference --peerbench $(PEERBENCH)
+
+handbook: $(VENV)/.dev bytecode ## the Fraud Handbook through Kafka and the workers: OUT=DIR (Java 17 and Maven; HEADRACE_DATA)
+	$(BIN)/python -m bench.handbook run --out $(OUT)
 
 figures: $(VENV)/.dev bytecode ## measures again everything in docs/figures
 	$(BIN)/python -m bench.figures --peerbench $(PEERBENCH)
