@@ -65,11 +65,24 @@ class Scored:
         return [np.flatnonzero(self.day == day) for day in np.unique(self.day)]
 
     def found(self, weight: Floats) -> tuple[Floats, Floats]:
-        """Weight of frauds and of goods down to each distinct score, from the highest; `weight` is per card."""
+        """Weight of frauds and of goods down to each distinct score, from the highest; `weight` is per card.
+
+        The newest answer is kept: several metrics ask for it.
+        """
+        kept: tuple[Floats, Floats, Floats] | None = self.__dict__.get("_found")
+        if kept is None or kept[0] is not weight:
+            card, fraud, ends = self._falling
+            each = weight[card]
+            bad = np.where(fraud, each, 0.0)
+            kept = weight, np.cumsum(bad)[ends], np.cumsum(each - bad)[ends]
+            self.__dict__["_found"] = kept
+        return kept[1:]
+
+    @cached_property
+    def _falling(self) -> tuple[Ints, Bools, Ints]:
+        """Cards and frauds by falling score, and the ends of its runs."""
         order, ends = self._steps
-        each = weight[self.card[order]]
-        bad = np.where(self.fraud[order], each, 0.0)
-        return np.cumsum(bad)[ends], np.cumsum(each - bad)[ends]
+        return self.card[order], self.fraud[order], ends
 
     def auc(self, weight: Floats | None = None) -> float:
         frauds, goods = self.found(self._even if weight is None else weight)

@@ -46,6 +46,8 @@ REFUSED = 3
 @click.option("--name", help="The model's name; default: MODEL, of several `shop`.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path),
               help="Folder to keep it in; default: `trained` where there is no registry.")  # fmt: skip
+@click.option("--checkpoints", type=click.Path(file_okay=False, path_type=Path),
+              help="Folder in which a network that was killed finds where it was.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Check the data, say how its days would be cut, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of tables.")
 def command(
@@ -64,6 +66,7 @@ def command(
     lost_good: float,
     name: str | None,
     out: Path | None,
+    checkpoints: Path | None,
     dry_run: bool,
     as_json: bool,
 ) -> int:
@@ -92,6 +95,7 @@ def command(
         epochs=epochs,
         threads=threads or os.cpu_count() or 1,
         accepted=frozenset(accept),
+        checkpoints=checkpoints,
     )
     limit = Limit.of(time.monotonic, limit_s)
     try:

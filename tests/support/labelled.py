@@ -43,7 +43,8 @@ def shop(
     hurry = rng.normal(0.0, 1.0, n) + signal * 1.2 * fraud
     x: Floats = np.column_stack([usual * ratio, ratio, hurry, np.zeros(n)])
     owner = rng.integers(0, cards, n)
-    return Table(x, fraud, at_ms, owner, NAMES, HASH, "d" * 16, mature_ms=round(mature_days * DAY_MS))
+    types = tuple("chargeback" if bad else None for bad in fraud.tolist())
+    return Table(x, fraud, at_ms, owner, types, NAMES, HASH, "d" * 16, mature_ms=round(mature_days * DAY_MS))
 
 
 def changed(table: Table, **fields: Any) -> Table:
@@ -66,6 +67,7 @@ def written(table: Table, path: Path, *, matured: Any = True, label: Any = None,
         "replayed": np.zeros(n, np.bool_),
         "exact": np.ones(n, np.bool_),
         "label": pa.array(table.fraud.astype(np.int8)) if label is None else pa.array(label, pa.int8()),
+        "label_type": pa.array(table.types, pa.string()),
         "matured": np.broadcast_to(matured, n).copy(),
     }
     about = {

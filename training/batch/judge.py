@@ -23,7 +23,7 @@ GATE_L2: Final = 10.0
 MODEL: Final = "model"
 CHAMPION: Final = "champion"
 AMOUNT_ALONE, ALL_COLUMNS = "amount alone", "logistic regression"
-_GATE_ROWS: Final = 200_000  # of the newest days: more would not make a straight line better
+_GATE_ROWS: Final = 50_000  # of the newest days: more would not make a straight line better
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,20 @@ class Judged:
         return {**_json(self.metrics[MODEL]), "beside": others, "gain": gains}
 
 
-def gates(part: Table, *, straight: bool) -> dict[str, Scorer]:
-    """The gates, fitted on the same days as the model; `straight`: the model is no logistic regression itself."""
+def gates(part: Table, members: Mapping[str, Scorer]) -> dict[str, Scorer]:
+    """The gates, fitted on the same days as the members. One that is a member is taken as it is.
+
+    A model that is a logistic regression and nothing else has only the amount to beat.
+    """
     some = part if len(part) <= _GATE_ROWS else part.between(int(part.at_ms[-_GATE_ROWS]), int(part.at_ms[-1]) + 1)
     found = dict[str, Scorer]()
     if AMOUNT in part.names:
         at = part.names.index(AMOUNT)
         one = logistic.fit(some.x[:, [at]], some.fraud, (AMOUNT,), l2=GATE_L2, owner=some.owner)
         found[AMOUNT_ALONE] = Logistic(one.inputs, one.bias, part.names)
-    if straight or not found:
+    if len(members) > 1 and "logistic" in members:
+        found[ALL_COLUMNS] = members["logistic"]
+    elif members.keys() != {"logistic"} or not found:
         found[ALL_COLUMNS] = logistic.fit(some.x, some.fraud, part.names, l2=GATE_L2, owner=some.owner)
     return found
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Final
 
 from models.scorer import Scorer
@@ -71,6 +72,15 @@ def _forest(trial: Any) -> Mapping[str, Any]:
     }
 
 
+def _network(trial: Any) -> Mapping[str, Any]:
+    return {
+        "dropout": trial.suggest_float("dropout", 0.1, 0.5),
+        "rate": trial.suggest_float("rate", 5e-4, 5e-3, log=True),
+        "decay": trial.suggest_float("decay", 0.01, 3.0, log=True),
+        "batch": trial.suggest_categorical("batch", [256, 512, 1024]),
+    }
+
+
 def _isolation(trial: Any) -> Mapping[str, Any]:
     return {"sample": trial.suggest_int("sample", 128, 4096, log=True)}
 
@@ -81,6 +91,7 @@ KINDS: Final[Mapping[str, Kind]] = {  # the cheap ones first: they are there whe
     "isolation": Kind(("sklearn",), labelled=False, options="Cutting", suggest=_isolation),
     "forest": Kind(("sklearn",), options="Growing", suggest=_forest),
     "online_logistic": Kind(("river",), online=True),
+    "network": Kind(("torch", "onnx", "onnxruntime"), options="Config", counts="epochs", suggest=_network),
     "half_space": Kind(("river",), labelled=False, online=True, slow=True),
     "adaptive_forest": Kind(("river",), online=True, slow=True),
 }
@@ -97,6 +108,7 @@ class Offer:
     epochs: int | None = None
     threads: int = 1
     params: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint: Path | None = None  # where a fit that can goes on if it was killed
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +132,13 @@ def fit(kind: str, part: Table, offer: Offer, later: Table | None = None) -> Fit
     if about.online:
         return Fitted(_learned(kind, part, offer), None)
     module = import_module(f"training.fits.{kind}")
-    have: dict[str, Any] = {"seed": offer.seed, "owner": part.owner, "progress": watch}
+    left_s = offer.limit.left_s
+    have: dict[str, Any] = {"seed": offer.seed, "owner": part.owner, "types": part.types, "progress": watch}
+    have |= {
+        "checkpoint": _checkpoint(kind, offer),
+        "limit_s": max(left_s, 0.0),
+        "about": {"features": part.feature_hash},
+    }
     if later is not None:
         have["validation"] = (later.x, later.fraud)
     wanted = inspect.signature(module.fit).parameters
@@ -128,9 +146,19 @@ def fit(kind: str, part: Table, offer: Offer, later: Table | None = None) -> Fit
     if about.options is None:
         given |= offer.params
     else:
-        given["options"] = getattr(module, about.options)(**{"threads": offer.threads, **offer.params})
+        counted = {"epochs": offer.epochs} if about.counts == "epochs" and offer.epochs else {}
+        options = getattr(module, about.options)
+        given["options"] = options(**{"threads": offer.threads, **counted, **offer.params})
     model: Scorer = module.fit(part.x, part.fraud, part.names, **given)
     return Fitted(model, watch.best)
+
+
+def _checkpoint(kind: str, offer: Offer) -> Path | None:
+    """The file of this fit; its folder is made."""
+    if offer.checkpoint is None:
+        return None
+    offer.checkpoint.mkdir(parents=True, exist_ok=True)
+    return offer.checkpoint / f"{kind}.safetensors"
 
 
 def _learned(kind: str, part: Table, offer: Offer) -> Scorer:
@@ -148,7 +176,10 @@ def _learned(kind: str, part: Table, offer: Offer) -> Scorer:
 
 
 class _Watch:
-    """Passes on what a fit tells of its steps, ends it when time is up, and knows at which step the loss was least."""
+    """Passes on what a fit tells of its steps, ends it when time is up, and knows which step was best on `later`.
+
+    By the metric of those that tell one, else by the loss.
+    """
 
     def __init__(self, kind: str, offer: Offer) -> None:
         self._kind, self._offer = kind, offer
@@ -156,7 +187,9 @@ class _Watch:
         self._least = float("inf")
 
     def __call__(self, step: Any) -> bool:
-        if step.loss is not None and step.loss < self._least:
-            self.best, self._least = step.done, step.loss
-        self._offer.tell(Step(self._kind, step.done, step.total, step.loss))
+        metric = getattr(step, "metric", None)
+        told = step.loss if metric is None else -metric
+        if told is not None and told < self._least:
+            self.best, self._least = step.done, told
+        self._offer.tell(Step(self._kind, step.done, step.total, step.loss, metric))
         return self._offer.limit.left_s > 0

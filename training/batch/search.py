@@ -44,7 +44,8 @@ def search(kind: str, part: Table, offer: Offer, trials: int) -> Found | None:
     while done <= trials and (best is None or offer.limit.left_s > longest):
         began, trial = offer.limit.clock(), study.ask() if done and study is not None else None
         params = dict(about.suggest(trial)) if trial is not None and about.suggest is not None else {}
-        fitted = fit(kind, older, replace(offer, params=params, tell=_silent), later=newer)
+        kept = offer.checkpoint and offer.checkpoint / f"trial-{done}"
+        fitted = fit(kind, older, replace(offer, params=params, tell=_silent, checkpoint=kept), later=newer)
         metric = scored_on(newer, fitted.model.score(newer.x)).average_precision()
         if trial is not None and study is not None:
             study.tell(trial, metric)

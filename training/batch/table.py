@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 
 from archive.arrow import compute, pa, parquet
@@ -27,7 +28,7 @@ from training.metrics import Bools
 
 OWNERS: Final = ("card_id", "user_id", "visitor_id")  # whose an order is: the first of them that it has
 READ_ROWS: Final = 16_384
-_TOLD: Final = ("event_time", "label", "matured", *OWNERS)
+_TOLD: Final = ("event_time", "label", "label_type", "matured", *OWNERS)
 
 Tell = Callable[[int, int], None]
 """How many rows are read, and of how many."""
@@ -45,6 +46,7 @@ class Table:
     fraud: Bools
     at_ms: Ints
     owner: Ints  # small integers: the orders of one card are not independent
+    types: tuple[str | None, ...]  # of the frauds, where a label said
     names: tuple[str, ...]  # (d,)
     feature_hash: str
     hash: str  # of what went into the set
@@ -69,7 +71,13 @@ class Table:
         begin, end = np.searchsorted(self.at_ms, (from_ms, to_ms)).tolist()
         rows = slice(begin, end)
         return replace(
-            self, x=self.x[rows], fraud=self.fraud[rows], at_ms=self.at_ms[rows], owner=self.owner[rows], left_out=0
+            self,
+            x=self.x[rows],
+            fraud=self.fraud[rows],
+            at_ms=self.at_ms[rows],
+            owner=self.owner[rows],
+            types=self.types[rows],
+            left_out=0,
         )
 
     def about(self) -> dict[str, Any]:
@@ -106,14 +114,16 @@ def read(
                 tell(done, total)
     at_ms, fraud = (np.concatenate([getattr(one, name)[one.keep] for one in told]) for name in ("at_ms", "fraud"))
     owner = _numbered(pa.concat_arrays([one.owner.filter(pa.array(one.keep)) for one in told]), total)
+    types: npt.NDArray[np.object_] = np.concatenate([one.types[one.keep] for one in told])
     order = np.argsort(at_ms, kind="stable")
     if (np.diff(order) != 1).any():
-        x, at_ms, fraud, owner = x[order], at_ms[order], fraud[order], owner[order]
+        x, at_ms, fraud, owner, types = x[order], at_ms[order], fraud[order], owner[order], types[order]
     return Table(
         x=x,
         fraud=fraud,
         at_ms=at_ms,
         owner=owner,
+        types=tuple(types.tolist()),
         names=tuple(names),
         feature_hash=feature_hash,
         hash=sha256("\n".join(sorted({str(each["data_hash"]) for each in about})).encode()).hexdigest()[:16],
@@ -137,6 +147,7 @@ class _Outline:
     inside: Bools  # of the window
     keep: Bools  # and matured, where labels are asked for
     owner: Any  # texts, of pyarrow
+    types: npt.NDArray[np.object_]
 
 
 def _files(path: Path) -> list[Path]:
@@ -193,7 +204,9 @@ def _outline(file: Path, from_ms: int | None, to_ms: int | None, *, labelled: bo
     label = table.column("label").cast(pa.int64()).fill_null(-1).to_numpy()
     keep = inside & (label >= 0) & table.column("matured").to_numpy() if labelled else inside
     owner = compute.coalesce(*(table.column(name) for name in OWNERS)).combine_chunks()
-    return _Outline(at_ms, label == 1, inside, keep, owner)
+    types: npt.NDArray[np.object_] = np.array(table.column("label_type").to_pylist(), dtype=np.object_)
+    types[label != 1] = None
+    return _Outline(at_ms, label == 1, inside, keep, owner, types)
 
 
 def _vectors(file: Path, names: Sequence[str], keep: Bools) -> Iterator[Floats2d]:

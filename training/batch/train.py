@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final
 
 from models.blend import Blend
@@ -45,6 +46,7 @@ class Job:
     threads: int = 1
     accepted: frozenset[str] = frozenset()
     resamples: int = RESAMPLES  # of the bootstrap
+    checkpoints: Path | None = None  # folder in which a fit that was killed finds where it was
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def train(table: Table, job: Job, *, limit: Limit, tell: Tell, champion: Scorer 
     checks.refuse(found, job.accepted)
     fit_days, weigh_days, calibrate_days = (table.between(*span) for span in (cut.fit, cut.weigh, cut.calibrate))
     train_days, held_days = table.between(*cut.train), table.between(*cut.held)
-    offer = Offer(job.seed, limit, tell, job.epochs, job.threads)
+    offer = Offer(job.seed, limit, tell, job.epochs, job.threads, checkpoint=job.checkpoints)
 
     params = _searched(fit_days, job, offer)
     first, seconds = _fitted(job.kinds, fit_days, params, offer)
@@ -94,7 +96,7 @@ def train(table: Table, job: Job, *, limit: Limit, tell: Tell, champion: Scorer 
     last, again = _refitted(first, seconds, len(train_days) / len(fit_days), train_days, params, offer)
     heavy = {name: weight for name, weight in weighed.of.items() if weight} or weighed.of
     model = Blend({name: last[name] for name in heavy}, heavy, calibrated, table.names, weighed.bias)
-    others = gates(train_days, straight=set(job.kinds) != {"logistic"})
+    others = gates(train_days, last)
     if champion is not None:
         others[CHAMPION] = champion
     tell(Step("judging", 0, 1))
@@ -130,6 +132,7 @@ def _fitted(
 ) -> tuple[dict[str, Scorer], dict[str, float]]:
     """Each kind while there is time, one at least; and how many seconds each took."""
     models, seconds = dict[str, Scorer](), dict[str, float]()
+    offer = replace(offer, checkpoint=offer.checkpoint and offer.checkpoint / "fit")
     for at, name in enumerate(kinds):
         if models and offer.limit.left_s <= 0:
             break
@@ -151,6 +154,7 @@ def _refitted(
 ) -> tuple[dict[str, Scorer], dict[str, float]]:
     """Members on all training days; where that would take longer than there is time, as they are."""
     models, took = dict(first), dict[str, float]()
+    offer = replace(offer, checkpoint=offer.checkpoint and offer.checkpoint / "refit")
     for at, name in enumerate(first):
         if offer.limit.left_s < seconds[name] * growth:
             continue

@@ -16,7 +16,9 @@ SHOP = shop(days=6, a_day=50)
 
 
 def rows(table: Table, keep: Any) -> Table:
-    return changed(table, x=table.x[keep], fraud=table.fraud[keep], at_ms=table.at_ms[keep], owner=table.owner[keep])
+    types = tuple(np.array(table.types, np.object_)[keep])
+    columns = {name: getattr(table, name)[keep] for name in ("x", "fraud", "at_ms", "owner")}
+    return changed(table, types=types, **columns)
 
 
 def test_a_set_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -24,6 +26,7 @@ def test_a_set_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert table.x.tobytes() == SHOP.x.tobytes()
     assert (table.fraud == SHOP.fraud).all()
     assert (table.at_ms == SHOP.at_ms).all()
+    assert table.types == SHOP.types
     assert len(np.unique(table.owner)) == len(np.unique(SHOP.owner))
     assert (table.feature_hash, table.mature_ms, table.left_out) == (HASH, 5 * DAY_MS, 0)
 
