@@ -228,6 +228,11 @@ class Registry(_Part):
     )
 
 
+def _split(words: str) -> tuple[str, ...]:
+    """Words with commas between them, each once."""
+    return tuple(dict.fromkeys(word.strip() for word in words.split(",") if word.strip()))
+
+
 class Learner(_Part):
     """The label queue and the online models that learn from it (`headrace learn`)."""
 
@@ -253,12 +258,20 @@ class Learner(_Part):
     goods: float | None = Field(
         default=None, gt=0, le=1, description="share of good orders that is learned; default: the model's own"
     )
+    columns: str | None = Field(
+        default=None, description="columns of the vector that online models look at, with commas; default: all"
+    )
     seed: int = Field(default=7, ge=0, description="of whatever is drawn by lot")
+
+    @property
+    def reads(self) -> tuple[str, ...] | None:
+        """The columns; None: all."""
+        return None if self.columns is None else _split(self.columns)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The models."""
-        return tuple(dict.fromkeys(name.strip() for name in self.models.split(",") if name.strip()))
+        return _split(self.models)
 
     @property
     def mature_ms(self) -> int:

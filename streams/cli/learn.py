@@ -11,7 +11,8 @@ from streams.cli import CouldNotRun
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from schemas.settings import Learner as Settings
+    from schemas.settings import Learner as Learning
+    from schemas.settings import Settings
     from streams.learner.online import Kind, Learner
 
 
@@ -36,11 +37,11 @@ def command(models: str | None, once: bool, metrics_port: int | None) -> int:
     if models is not None:
         overrides["learner"] = {"models": models}
     settings = load(**overrides)
-    kinds = [kind_of(name, settings.learner) for name in settings.learner.names]
+    kinds = [_checked(kind_of(name, settings.learner), settings) for name in settings.learner.names]
     return run_learner(Asked(settings, kinds, revision(), once))
 
 
-def kind_of(name: str, told: Settings) -> Kind:
+def kind_of(name: str, told: Learning) -> Kind:
     """An online model by its name, with what the settings say; raises Stop for an unknown one."""
     from streams.learner import stops
     from streams.learner.online import Kind
@@ -57,13 +58,24 @@ def kind_of(name: str, told: Settings) -> Kind:
     settings = made.told() if told.goods is None else made.told(rate=told.goods)
 
     def new(names: Sequence[str]) -> Learner:
-        return made(names, seed=told.seed, settings=settings)
+        return made(names, told.reads, seed=told.seed, settings=settings)
 
     def of_state(written: bytes, names: Sequence[str]) -> Learner:
-        found, wanted = made.of_state(written), made(names, seed=told.seed, settings=settings)
+        found, wanted = made.of_state(written), made(names, told.reads, seed=told.seed, settings=settings)
         for what in ("names", "reads", "seed", "settings"):
             if getattr(found, what) != getattr(wanted, what):
                 raise ValueError(f"its {what} were others: it begins anew")
         return found
 
     return Kind(name, new, of_state)
+
+
+def _checked(kind: Kind, settings: Settings) -> Kind:
+    """Raises CouldNotRun where the model cannot be made for the vector of the settings."""
+    from streams.space import definitions_of
+
+    try:
+        kind.new(definitions_of(settings).vector.names)
+    except ValueError as error:
+        raise CouldNotRun(f"online model {kind.name}: {error} (HEADRACE_LEARNER__COLUMNS)") from error
+    return kind

@@ -6,6 +6,7 @@ import asyncio
 import random
 from pathlib import Path
 
+from features.shop import shop_definitions
 from models.registry import Registry
 from streams.data.record import Record
 from tests.support.archive import decided
@@ -23,6 +24,7 @@ from tests.support.learner import (
 from tests.support.worker import Stream, Worker, delete_topics, until
 
 EVERY_MS = 1_000
+VECTOR = shop_definitions().vector
 
 
 def bought(count: int, first: int = 0) -> list[Record]:
@@ -263,6 +265,31 @@ async def test_an_unknown_model_is_named_with_those_that_there_are(embedded_stre
     code, _, errors = await embedded_stream.command("learn", "--models", "oracle", REGISTRY__URL=str(tmp_path))
     assert code == 2
     assert "online model 'oracle': there are online_logistic" in errors
+
+
+async def test_a_column_that_the_vector_lacks_is_named(embedded_stream: Stream, tmp_path: Path) -> None:
+    columns = "order_amount, moon"
+    code, _, errors = await embedded_stream.command("learn", REGISTRY__URL=str(tmp_path), LEARNER__COLUMNS=columns)
+    assert code == 2
+    assert "column 'moon': the vector has no such column (HEADRACE_LEARNER__COLUMNS)" in errors
+
+
+async def test_other_columns_are_another_model_which_begins_anew(embedded_stream: Stream, tmp_path: Path) -> None:
+    stream = embedded_stream
+    stream.worker()
+    await stream.send(*bought(130))
+    await decided(stream, 130)
+    await learned(stream, tmp_path)
+    before = snapshots(tmp_path)
+    await stream.send(*bought(60, first=130))
+    await decided(stream, 190)
+    await learned(stream, tmp_path, LEARNER__COLUMNS="order_amount,order_hour")
+    after = snapshots(tmp_path)
+    assert after.keys() > before.keys()
+    assert {version: after[version] for version in before} == before, "what is kept is never changed"
+    newest = Registry.at(str(tmp_path)).load(MODEL, max(after), VECTOR.names, VECTOR.hash).model
+    assert set(newest.reads) <= {"order_amount", "order_hour"}
+    assert newest.reads
 
 
 async def test_a_topic_made_anew_is_named_and_no_snapshot_is_mixed_up(embedded_stream: Stream, tmp_path: Path) -> None:

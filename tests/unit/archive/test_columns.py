@@ -12,6 +12,7 @@ from schemas.decisions import AppliedRow, DecisionLog, Model, Thresholds, encode
 from schemas.outcomes import LabelNamed, Outcome
 from schemas.topics import TOPICS
 from tests.unit.archive.build import START_MS, row
+from tests.unit.schemas.test_matured import MATURED
 
 DECIDED = DecisionLog(
     "d1", "o1", "e1", "orders", 2, 7, START_MS, 3050, [1.5, -0.0, 1e-300], {"logistic": 0.25}, 0.25, "review",
@@ -79,6 +80,13 @@ def test_of_an_outcome_it_is_told_which_label_said_so() -> None:
     assert (said[0]["label_id"], said[0]["label_type"], said[0]["products"]) == ("l1", "chargeback", ["p1", "p2"])
     assert (said[0]["turn"], said[0]["fraud"], said[0]["delta"]) == (1, True, 1)
     assert said[1]["order_id"] is None
+
+
+def test_of_what_matured_label_and_vector_are_told() -> None:
+    (said,) = table_of("matured", 0, [row(0, value=encode(MATURED))]).to_pylist()
+    assert (said["label"], said["label_type"], said["was"], said["turn"]) == (1, "chargeback", None, 1)
+    assert (said["vector"], said["members"]) == ([1.0, 0.25], [("logistic", 0.250001)])
+    assert said["due"].timestamp() * 1000 == MATURED.due_ms
 
 
 def test_every_topic_that_is_archived_has_columns_of_its_own() -> None:
