@@ -25,10 +25,10 @@ import onnxruntime  # type: ignore[import-untyped]  # ships no types
 
 from models import onnx_file
 from models.documents import ArtefactError, file_of, number, object_of, with_format
-from models.exact import Floats, logistic
+from models.exact import Floats
+from models.kernel.curve import risks
 from models.network_inputs import Inputs, inputs_of
 from models.scorer import checked_width
-from schemas.decisions import SCORE_DECIMALS
 
 FORMAT: Final = "network 1"  # of network.json: raise it when the same files come to mean another score
 FILE: Final = "network.json"
@@ -56,13 +56,12 @@ class Network:
 
     def score(self, x: Floats) -> Floats:
         """(n, d) vectors -> (n,) risk in [0, 1], rounded to 1e-6."""
-        rounded: Floats = np.round(logistic(self._logits(x)[:, 0]), SCORE_DECIMALS)
-        return rounded
+        return _risk(self._logits(x)[:, 0])
 
     def heads(self, x: Floats) -> dict[str, Floats]:
         """(n, d) -> `fraud` (n,), `risk` (n,) and, where there are kinds, `type` (n, kinds) adding up to 1."""
         told = self._logits(x)
-        fraud, risk = (np.round(logistic(told[:, at]), SCORE_DECIMALS) for at in (0, 1))
+        fraud, risk = _risk(told[:, 0]), _risk(told[:, 1])
         if not self.types:
             return {"fraud": fraud, "risk": risk}
         likely = np.exp(told[:, 2:] - told[:, 2:].max(axis=1, keepdims=True, initial=-np.inf))
@@ -92,10 +91,11 @@ class Network:
 
     def _tried(self) -> float:
         """The log-odds of a usual order; raises ArtefactError where the network does not answer for each row."""
-        ordinary = np.zeros((2, self.inputs.width))
-        ordinary[:, self.inputs.columns] = self.inputs.usual
+        x = np.zeros((2, self.inputs.width))
+        x[:, self.inputs.columns] = self.inputs.usual
+        ordinary = self.inputs.of(x)
         try:
-            (told,) = self._session.run([HEADS], {INPUT: self.inputs.of(ordinary)})
+            (told,) = self._session.run([HEADS], {INPUT: ordinary})
         except Exception as error:  # ONNX Runtime's have no class in common
             raise ArtefactError(f"{GRAPH_FILE}: it fails on a usual order: {error}; train the network again") from error
         if told.shape != (2, 2 + len(self.types)) or told[0, 0] != told[1, 0] or not np.isfinite(told).all():
@@ -112,7 +112,15 @@ class Network:
         for at in range(0, len(x), BLOCK):
             rows = slice(at, at + BLOCK)
             (told[rows],) = self._session.run([HEADS], {INPUT: self.inputs.of(x[rows])})
-        return np.nan_to_num(told, copy=False)  # weights so large that they cancel to nothing say nothing: even odds
+        told[told != told] = 0.0  # weights so large that they cancel to nothing say nothing: even odds
+        return told
+
+
+def _risk(logit: Floats) -> Floats:
+    """(n,) log-odds -> (n,) in [0, 1], rounded to 1e-6."""
+    risk = np.array(logit)  # a copy that lies in one piece
+    risks(risk, 1.0)
+    return risk
 
 
 def _session(graph: bytes) -> Any:

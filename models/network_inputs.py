@@ -10,7 +10,7 @@ A step is one of the user's last orders: its columns in the order of `channels`,
 an order at all (`absent`, 1: none). There was none where its `gap_s`, which is never negative otherwise, is below 0;
 what its other columns hold is then read as 0, as if it were usual.
 
-The price: eight passes over the taken columns, about as much as the network itself on large batches.
+The price: some .5 us an order of the shop's whole vector, beside the 2 to 5 us of the network (docs/network.md).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from models.documents import ArtefactError, column, number
 from models.exact import Floats, log2_line
+from models.kernel.columns import inputs
 
 Singles = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -84,7 +85,7 @@ class Shape:
 class Inputs:
     """The columns that a network reads, bound to a vector. A value."""
 
-    __slots__ = ("_center", "_gaps", "_high", "_low", "_spread", "columns", "names", "reads", "shape", "usual", "width")
+    __slots__ = ("_scale", "_steps", "columns", "names", "reads", "shape", "usual", "width")
 
     def __init__(self, reads: Sequence[Read], names: Sequence[str]) -> None:
         """`names` are the columns of the vector; raises ArtefactError for a sequence with holes."""
@@ -95,31 +96,17 @@ class Inputs:
         self.columns: Ints = np.array([place[name] for name in self.names], dtype=np.int64)
         self.usual: Floats = np.array([one.usual for one in self.reads], dtype=np.float64)
         low, high, spread = (
-            np.array([getattr(one, key) for one in self.reads], dtype=np.float64)[:, None]
-            for key in ("low", "high", "spread")
+            np.array([getattr(one, key) for one in self.reads], dtype=np.float64) for key in ("low", "high", "spread")
         )
-        self._low, self._high, self._spread = low, high, spread
-        self._center: Floats = log2_line(np.clip(self.usual[:, None], low, high))
-        recent = [at for at, one in enumerate(self.reads) if one.part not in PARTS]
-        self._gaps: Ints = np.array([at for at in recent if step_of(self.names[at])[0] == GAP], dtype=np.int64)
+        self._scale: Floats = np.array([low, high, log2_line(np.clip(self.usual, low, high)), spread])
+        channels = sorted({step_of(one.name)[0] for one in self.reads if one.part not in PARTS})
+        gap = channels.index(GAP) if channels else 0
+        self._steps: Ints = np.array([self.shape.steps, self.shape.channels, gap], dtype=np.int64)
 
     def of(self, x: Floats) -> Singles:
         """(n, d) vectors -> (n, shape.width), one contiguous row an order."""
-        taken = np.ascontiguousarray(x.T[self.columns])  # (r, n)
-        absent = taken[self._gaps] < 0.0  # (T, n)
-        np.maximum(taken, self._low, out=taken)
-        np.minimum(taken, self._high, out=taken)
-        line = log2_line(taken)
-        line -= self._center
-        line /= self._spread
-        flat = len(self.reads) - self.shape.steps * self.shape.channels
         out = np.empty((len(x), self.shape.width), dtype=np.float32)
-        out[:, :flat] = line[:flat].T
-        if self.shape.steps:
-            steps = line[flat:].reshape(self.shape.steps, self.shape.channels, len(x))
-            told = out[:, flat:].reshape(len(x), self.shape.steps, self.shape.channels + 1)
-            told[:, :, :-1] = np.where(absent[:, None], 0.0, steps).transpose(2, 0, 1)
-            told[:, :, -1] = absent.T
+        inputs(x, self.columns, self._scale, self._steps, out)
         return out
 
     def as_json(self) -> list[dict[str, Any]]:

@@ -4,6 +4,6 @@ before (models/trees.py): they trust every index.
 It is imported by the models that need it. The price: numba, as in features/kernel, and some seconds of compiling once.
 """
 
-from models.kernel import curve, leaves, shares
+from models.kernel import columns, curve, leaves, shares
 
-__all__ = ["curve", "leaves", "shares"]
+__all__ = ["columns", "curve", "leaves", "shares"]

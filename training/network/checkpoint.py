@@ -1,9 +1,9 @@
 """Checkpoints: a training as it stands, so that one that was killed goes on as if it had never been.
 
-One safetensors file: the weights as trained, their running average, the best so far, the optimiser's two moments, and
-in its header, as JSON, how far the training is and which one it is: config, columns, features, data cut, code revision,
-seed. Chance needs no state of its own: each step draws by the seed and its number (loop.py). A file is there whole or
-not at all. One of another training is refused by what differs, never mixed in.
+One safetensors file (models/tensors.py): the weights as trained, their running average, the best so far, the
+optimiser's two moments, and as JSON how far the training is and which one it is: config, rows, features, data cut, code
+revision, seed. Chance needs no state of its own: each step draws by the seed and its number (loop.py). A file is there
+whole or not at all. One of another training is refused by what differs, never mixed in.
 
 The price: five times the weights on disk, and a write of some milliseconds now and then.
 """
@@ -16,10 +16,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from training.network import tensors
+import numpy as np
+
+from models import tensors
+from models.documents import ArtefactError, object_of, with_format
 from training.network.framework import torch
 
 FORMAT: Final = "network checkpoint 1"
+_STATE: Final = "state.json"  # the array that is no tensor but JSON
 
 
 class CheckpointError(ValueError):
@@ -33,11 +37,12 @@ def save(path: Path, about: Mapping[str, Any], standing: Mapping[str, Any], stat
         for state, held in states.items()
         for name, tensor in held.items()
     }
-    header = {"format": FORMAT, "standing": json.dumps(standing), "about": json.dumps(about, sort_keys=True)}
+    state = json.dumps({"format": FORMAT, "standing": standing, "about": about}).encode()
+    arrays[_STATE] = np.frombuffer(state, np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("wb") as file:
-        file.write(tensors.encoded(arrays, header))
+        file.write(tensors.written(arrays))
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
@@ -46,12 +51,12 @@ def save(path: Path, about: Mapping[str, Any], standing: Mapping[str, Any], stat
 def load(path: Path, about: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Standing and states; raises CheckpointError for one of another training, or what is no checkpoint."""
     try:
-        arrays, header = tensors.decoded(path.read_bytes(), str(path))
-    except tensors.TensorsError as error:
-        raise CheckpointError(f"{error}: remove it to train from the start") from error
-    if header.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: format {header.get('format')!r}, want {FORMAT!r}: remove it to train anew")
-    theirs, ours = json.loads(header["about"]), json.loads(json.dumps(about))
+        arrays = tensors.read(path.read_bytes(), str(path))
+        state = object_of(arrays.pop(_STATE, np.zeros(0, np.uint8)).tobytes(), str(path))
+        with_format(state, FORMAT, str(path))
+    except ArtefactError as error:
+        raise CheckpointError(f"{error}; remove {path} to train from the start") from error
+    theirs, ours = state["about"], json.loads(json.dumps(about))
     for key in sorted(theirs.keys() | ours.keys()):
         if theirs.get(key) != ours.get(key):
             raise CheckpointError(
@@ -60,6 +65,6 @@ def load(path: Path, about: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str
             )
     states: dict[str, dict[str, Any]] = {}
     for name, array in arrays.items():
-        state, _, of = name.partition("/")
-        states.setdefault(state, {})[of] = torch.from_numpy(array.copy())
-    return json.loads(header["standing"]), states
+        kept, _, of = name.partition("/")
+        states.setdefault(kept, {})[of] = torch.from_numpy(array.copy())
+    return state["standing"], states

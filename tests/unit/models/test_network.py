@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from models import onnx_file
 from models.documents import ArtefactError
-from models.exact import Floats
+from models.exact import Floats, log2_line
 from models.network import FILE, GRAPH_FILE, Network
 from models.network_inputs import Inputs, Read
 from tests.support.networks import KINDS, STEPS, attention, random_network, with_sequence
@@ -91,6 +91,20 @@ def test_without_kinds_there_is_no_head_of_them() -> None:
 def test_its_base_is_the_log_odds_of_an_order_that_is_usual_in_everything() -> None:
     model = attention(FLAT)
     assert model.score(np.array([[40.0, 9.9, 2.0, 0.25]]))[0] == pytest.approx(1 / (1 + np.exp(-model.base)), abs=1e-6)
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 300])
+def test_what_the_kernel_makes_of_columns_is_what_numpy_makes_of_them(n: int) -> None:
+    """Bit by bit: `exact.log2_line` of what is clipped, from the usual one, in spreads."""
+    inputs, x = with_sequence(NAMES).inputs, 4 * orders(n) - 20
+    got = inputs.of(x)
+    low, high, spread = (np.array([getattr(one, key) for one in inputs.reads]) for key in ("low", "high", "spread"))
+    line = log2_line(np.clip(x[:, inputs.columns], low, high)) - log2_line(np.clip(inputs.usual, low, high))
+    want = (line / spread).astype(np.float32)
+    absent = x[:, [3, 5, 7]] < 0
+    steps = np.where(absent[:, :, None], np.float32(0), want[:, 2:].reshape(n, 3, 2))
+    told = np.concatenate([steps, absent[:, :, None]], axis=2).astype(np.float32)
+    assert got.tobytes() == np.concatenate([want[:, :2], told.reshape(n, 9)], axis=1).tobytes()
 
 
 def test_a_sequence_with_a_hole_is_refused() -> None:

@@ -143,7 +143,7 @@ def test_a_checkpoint_that_was_cut_is_refused(tmp_path: Path) -> None:
     kept = tmp_path / "network.safetensors"
     trained(checkpoint=kept)
     kept.write_bytes(kept.read_bytes()[:-1])
-    with pytest.raises(CheckpointError, match="remove it to train from the start"):
+    with pytest.raises(CheckpointError, match=r"remove .* to train from the start"):
         trained(checkpoint=kept)
 
 
