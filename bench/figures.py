@@ -20,6 +20,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +28,7 @@ from bench import figure
 
 HEADRACE = str(Path(sys.executable).with_name("headrace"))
 REQUIRED = ("name", "value", "target", "command", "data_hash", "revision", "machine")
-Need = Literal["java", "data", "peerbench"]
+Need = Literal["java", "data", "peerbench", "torch"]
 Figure = Mapping[str, Any]
 
 
@@ -170,6 +171,13 @@ BENCHES = (
          "value.values_that_differ"),
     ),
     Bench(
+        "network",
+        ("network",),
+        module("network"),
+        ("torch",),
+        tuple(f"value.us_a_row.{batch}.{way}" for batch in (1, 18, 256) for way in ("whole", "eager_torch")),
+    ),
+    Bench(
         "crash",
         CRASH,
         module("crash"),
@@ -187,6 +195,8 @@ def missing(need: Need, options: Options) -> str | None:
     if need == "data":
         there = options.data is not None and options.data.is_dir()
         return None if there else f"no recorded data at {options.data}: give its folder (--data DIR or HEADRACE_DATA)"
+    if need == "torch":
+        return None if find_spec("torch") else "torch is not installed: pip install 'headrace[train]' (3.4 GB)"
     there = options.peerbench is not None and (options.peerbench / "run.py").is_file()
     return None if there else f"no peer bench at {options.peerbench}: give its folder (--peerbench DIR)"
 

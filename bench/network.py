@@ -2,14 +2,10 @@
 
     python -m bench.network                                     writes docs/figures/network.json
     python -m bench.network --no-figure
-    python -m bench.network --table FILE --test 2018-08-08      trains it, and LightGBM beside it, on a table of vectors
 
 The whole vector of the shop with every column varying, the default config, weights as they are before training (the
 price does not depend on them). `whole` is what a worker pays: columns in, standardised, network, scores out. Rounds of
 all are interleaved, each on one thread, and the least disturbed one of each counts.
-
-With `--table` (`python -m bench.handbook table`) it is trained on the book's week and on everything labelled before the
-cut, in a process of its own each, and judged on the week of test; seconds, and memory beyond what the rows take.
 """
 
 from __future__ import annotations

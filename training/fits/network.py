@@ -96,7 +96,10 @@ def _amounts(x: Floats, names: Sequence[str]) -> Floats:
 
 def _kinds(types: Sequence[str | None] | None, fraud: Bools) -> tuple[list[str], npt.NDArray[np.int64]]:
     """The kinds of fraud there are, and which one each row is."""
-    told = [one if bad else None for one, bad in zip(types or [None] * len(fraud), fraud.tolist(), strict=True)]
+    told = [
+        one if bad else None
+        for one, bad in zip([None] * len(fraud) if types is None else types, fraud.tolist(), strict=True)
+    ]
     kinds = sorted({one for one in told if one})
     place = {one: at for at, one in enumerate(kinds)}
     return kinds, np.array([place.get(one or "", UNKNOWN) for one in told], dtype=np.int64)

@@ -16,12 +16,12 @@ class Config:
     width: int = 32  # of a token
     hidden: int = 64  # of an encoder and of the fusion
     attention_heads: int = 4
-    dropout: float = 0.3
+    dropout: float = 0.1
     batch: int = 512
-    epochs: int = 12
+    epochs: int = 8
     rate: float = 2e-3  # of learning, at its highest
     warm: float = 0.05  # share of the steps until it is there
-    decay: float = 1.0  # of weights, decoupled
+    decay: float = 0.3  # of weights, decoupled
     clip: float = 1.0  # norm of the gradient
     average: float = 0.995  # what the served weights keep of themselves each step
     fraud_weight: float = 1.0  # of a fraud in the loss; the score is corrected for it

@@ -20,9 +20,11 @@ from training.batch.table import Table
 
 
 def table(n: int, seed: int) -> Table:
-    x, fraud, _ = orders(n, seed)
+    x, fraud, kinds = orders(n, seed)
     rows = np.arange(n)
-    return Table(x, fraud, rows, rows, NAMES, feature_hash="f" * 16, hash="")
+    return Table(
+        x=x, fraud=fraud, at_ms=rows, owner=rows, types=tuple(kinds), names=NAMES, feature_hash="f" * 16, hash=""
+    )
 
 
 def test_a_later_slice_says_how_many_epochs_and_the_door_passes_them_on() -> None:
