@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -58,7 +58,6 @@ class Judged:
     frauds: int  # of those
     snapshots: int
     state_hash: str  # of the learner in the end: equal runs have equal ones
-    about: dict[str, int] = field(default_factory=dict)
 
 
 def prequential(

@@ -3,7 +3,7 @@
 A learner changes with each case; what scores is a snapshot of it, a value of models/ that never learns. So learning
 never slows scoring, and a score's model can be named. Cases are whole vectors, of which a learner reads some columns.
 
-    learner = LEARNERS["adaptive_forest"]()(names, seed=7)
+    learner = learner_of("adaptive_forest")(names, seed=7)
     learner.learn_many(x, fraud)
     scorer = learner.scorer(names)
     again = type(learner).of_state(learner.state())  # as if it had never stopped
@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from importlib import import_module
-from typing import Any, ClassVar, Final, Protocol, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -37,22 +37,11 @@ _KINDS: Final[Mapping[str, str]] = {
 }
 
 
-class Settings(Protocol):
-    """What a learner may be told: a frozen dataclass of numbers and words."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def rate(self) -> float:
-        """Of goods that are learned."""
-        ...
-
-
 class Learner(ABC):
     """What learns. `names` are the columns of the vectors it is given, `reads` those that it looks at."""
 
     kind: ClassVar[str]  # of its scorers, as in models/kinds.py
-    told: ClassVar[Callable[..., Any]]  # its settings
+    told: ClassVar[Callable[..., Any]]  # its settings: a frozen dataclass of numbers, `rate` among them
 
     def __init__(
         self,

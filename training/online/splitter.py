@@ -21,19 +21,18 @@ class BinSplitter(Splitter):
     def __init__(self, n_splits: int = 32) -> None:
         super().__init__()
         self.n_splits = n_splits
-        self.counts: dict[int, list[float]] = {}  # code -> goods, frauds
+        self.goods: dict[int, float] = {}  # code -> how many
+        self.frauds: dict[int, float] = {}
 
     def update(self, att_val: int, target_val: Any, w: float) -> None:
         """Counts a value."""
-        found = self.counts.get(att_val)
-        if found is None:
-            found = self.counts[att_val] = [0.0, 0.0]
-        found[target_val] += w
+        of = self.frauds if target_val else self.goods
+        of[att_val] = of.get(att_val, 0.0) + w
 
     def cond_proba(self, att_val: int, target_val: Any) -> float:
         """The share of a class that has this code."""
-        total = sum(count[target_val] for count in self.counts.values())
-        return self.counts.get(att_val, [0.0, 0.0])[target_val] / total if total else 0.0
+        of = self.frauds if target_val else self.goods
+        return of.get(att_val, 0.0) / sum(of.values()) if of else 0.0
 
     def best_evaluated_split_suggestion(
         self,
@@ -57,17 +56,17 @@ class BinSplitter(Splitter):
 
     def _cuts(self) -> list[tuple[int, float, float, float, float]]:
         """Code at or below which a case goes left, and goods and frauds on both sides."""
-        codes = sorted(self.counts)
-        every = [sum(self.counts[code][of] for code in codes) for of in (0, 1)]
-        apart = sum(every) / (self.n_splits + 1) if len(codes) > self.n_splits else 0.0
+        codes = sorted(self.goods.keys() | self.frauds.keys())
+        all_goods, all_frauds = sum(self.goods.values()), sum(self.frauds.values())
+        apart = (all_goods + all_frauds) / (self.n_splits + 1) if len(codes) > self.n_splits else 0.0
         goods = frauds = 0.0
         last = -math.inf
         cuts = []
         for code in codes[:-1]:
-            goods, frauds = goods + self.counts[code][0], frauds + self.counts[code][1]
+            goods, frauds = goods + self.goods.get(code, 0.0), frauds + self.frauds.get(code, 0.0)
             if goods + frauds - last >= apart:
                 last = goods + frauds
-                cuts.append((code, goods, frauds, every[0] - goods, every[1] - frauds))
+                cuts.append((code, goods, frauds, all_goods - goods, all_frauds - frauds))
         return cuts
 
 

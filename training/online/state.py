@@ -146,7 +146,10 @@ class _Writing:
             return [self._value(one) for one in value]
         if isinstance(value, set):
             return {"set": [self._value(one) for one in sorted(value)]}
-        pairs = [[self._value(key), self._value(one)] for key, one in value.items()]
+        if all(type(one) is float and math.isfinite(one) for one in value.values()):
+            pairs = [[key if type(key) in _PLAIN else self._value(key), one] for key, one in value.items()]
+        else:
+            pairs = [[self._value(key), self._value(one)] for key, one in value.items()]
         if isinstance(value, defaultdict):
             return {"defaultdict": [_factory_name(value.default_factory), pairs]}
         return {"Counter" if isinstance(value, Counter) else "dict": pairs}
@@ -183,7 +186,7 @@ class _Reading:
         return _TAGS[tag](self, inner)
 
     def _pairs(self, pairs: Any) -> dict[Any, Any]:
-        return {self._key(key): self._value(value) for key, value in pairs}
+        return {self._key(key): value if type(value) is float else self._value(value) for key, value in pairs}
 
     def _key(self, key: Any) -> Any:
         if type(key) not in (*_PLAIN, float):

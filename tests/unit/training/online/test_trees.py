@@ -55,13 +55,13 @@ def test_the_best_threshold_is_the_one_that_rivers_criterion_finds(seed: int) ->
     merits = {}
     for cut in range(11):
         sides: Any = [{0: 0.0, 1: 0.0}, {0: 0.0, 1: 0.0}]
-        for code, (goods, frauds) in splitter.counts.items():
-            sides[code > cut][0] += goods
-            sides[code > cut][1] += frauds
+        for bad, of in enumerate((splitter.goods, splitter.frauds)):
+            for code, count in of.items():
+                sides[code > cut][bad] += count
         merits[cut] = criterion.merit_of_split(counts, sides)
     assert found.merit == pytest.approx(max(merits.values()))
     assert merits[found.split_info] == pytest.approx(found.merit)
-    assert splitter.cond_proba(3, 0) == pytest.approx(splitter.counts.get(3, [0.0])[0] / counts[0])
+    assert splitter.cond_proba(3, 0) == pytest.approx(splitter.goods.get(3, 0.0) / counts[0])
 
 
 def test_values_that_are_all_one_cannot_be_split() -> None:
