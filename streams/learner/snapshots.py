@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from bisect import bisect_left, insort
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 import msgspec
@@ -39,7 +41,8 @@ class Snapshots:
     def __init__(self, registry: Registry, vectors: Vectors, topic_id: str, revision: str) -> None:
         self._registry, self._vectors = registry, vectors
         self._topic_id, self._revision = topic_id, revision
-        self._past: dict[str, list[tuple[int, str]]] = {}  # by model: last due time and version, in order
+        self._known: dict[str, list[str]] = {}  # by model: versions, in order
+        self._due_ms: dict[tuple[str, str], int] = {}  # of those that were asked: the last due time
         self._scorers: OrderedDict[tuple[str, str], Scorer] = OrderedDict()
 
     # ---- going on
@@ -62,7 +65,6 @@ class Snapshots:
             except (ArtefactError, ValueError) as error:
                 log.warning("a snapshot cannot go on", extra={"model": manifest.label, "why": str(error)})
                 continue
-            self._know(kind.name, place)
             return Online(kind, self._vectors, learner, place)
         return Online.new(kind, self._vectors, self._topic_id)
 
@@ -78,7 +80,11 @@ class Snapshots:
         return state
 
     def _versions(self, name: str) -> list[str]:
-        return [one for one in self._registry.versions(name) if len(one) == DIGITS and one.isdigit()]
+        """Listed once: nobody else writes them while we own the partition."""
+        if name not in self._known:
+            every = self._registry.versions(name)
+            self._known[name] = sorted(one for one in every if len(one) == DIGITS and one.isdigit())
+        return self._known[name]
 
     # ---- keeping
 
@@ -99,7 +105,8 @@ class Snapshots:
         except RegistryError as error:
             log.warning("a snapshot is not kept", extra={"model": snapshot.name, "why": str(error)})
             return None
-        self._know(snapshot.name, snapshot.place)
+        if manifest.version not in (known := self._versions(snapshot.name)):
+            insort(known, manifest.version)
         return Ref(manifest.name, manifest.version, manifest.model_hash)
 
     def deploy(self, refs: Mapping[str, Ref]) -> Deployment | None:
@@ -125,31 +132,56 @@ class Snapshots:
     # ---- looking back
 
     def of_then(self, name: str, at_ms: int) -> tuple[str, Scorer] | None:
-        """The newest snapshot that had learned only what was due before then; None where there was none yet."""
-        versions = [version for due_ms, version in self._known(name) if due_ms < at_ms]
-        if not versions:
-            return None
-        key = name, versions[-1]
-        if key not in self._scorers:
+        """The newest snapshot that had learned only what was due before then; None where there was none yet.
+
+        Later snapshots have learned what was due later, so few manifests are looked at.
+        """
+        versions = self._versions(name)
+        while True:
             try:
+                place = bisect_left(versions, at_ms, key=lambda version: self._due(name, version))
+                if not place:
+                    return None
+                version = versions[place - 1]
+                return version, self._scorer(name, version)
+            except _GoneError as gone:
+                versions.remove(gone.version)
+
+    def _due(self, name: str, version: str) -> int:
+        key = name, version
+        if key not in self._due_ms:
+            with _unless_gone(version):
+                place = _place(self._registry.manifest(name, version))
+            if place is None:
+                raise _GoneError(version)
+            self._due_ms[key] = place.due_ms
+        return self._due_ms[key]
+
+    def _scorer(self, name: str, version: str) -> Scorer:
+        key = name, version
+        if key not in self._scorers:
+            with _unless_gone(version):
                 self._scorers[key] = self._registry.load(*key, self._vectors.names, self._vectors.hash).model
-            except ArtefactError:  # collected, or for other features
-                self._past[name] = [one for one in self._past[name] if one[1] != versions[-1]]
-                return self.of_then(name, at_ms)
             if len(self._scorers) > REMEMBERED:
                 self._scorers.popitem(last=False)
         self._scorers.move_to_end(key)
-        return versions[-1], self._scorers[key]
+        return self._scorers[key]
 
-    def _known(self, name: str) -> list[tuple[int, str]]:
-        if name not in self._past:
-            places = [_place(self._registry.manifest(name, version)) for version in self._versions(name)]
-            self._past[name] = [(place.due_ms, place.version) for place in places if place is not None]
-        return self._past[name]
 
-    def _know(self, name: str, place: Place) -> None:
-        if (place.due_ms, place.version) not in (known := self._known(name)):
-            known.append((place.due_ms, place.version))
+class _GoneError(Exception):
+    """A version that cannot be used: it was collected, or is for other features."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__(version)
+        self.version = version
+
+
+@contextmanager
+def _unless_gone(version: str) -> Iterator[None]:
+    try:
+        yield
+    except ArtefactError as error:
+        raise _GoneError(version) from error
 
 
 def _place(manifest: Manifest) -> Place | None:
