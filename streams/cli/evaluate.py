@@ -34,13 +34,18 @@ class Wait(Span):
 
 @click.command("evaluate", epilog="""\b
 Examples:
+  headrace evaluate --data autumn.parquet --report autumn.html
   headrace evaluate --prequential autumn.parquet --model adaptive_forest --delay 7d
   headrace evaluate --prequential cards.csv --model online_logistic --delay 30d --time when --id tx --label bad
   headrace evaluate --prequential autumn.parquet --model online_logistic --delay 7d --shuffle --json""")  # fmt: skip
-@click.option("--prequential", "path", type=click.Path(exists=True, path_type=Path), required=True,
+@click.option("--data", type=click.Path(exists=True, path_type=Path),
+              help="A set of `headrace features build`: how a model that is there does on it.")  # fmt: skip
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="With --data: also an HTML file.")
+@click.option("--prequential", "path", type=click.Path(exists=True, path_type=Path),
               help="A labelled table: a Parquet or CSV file, or a folder of Parquet.")  # fmt: skip
-@click.option("--model", "kind", required=True, metavar="NAME", help="online_logistic, adaptive_forest or half_space.")
-@click.option("--delay", type=Wait(), required=True, help="After the case its label is due; 0: at once.")
+@click.option("--model", "kind", metavar="NAME", help="online_logistic, adaptive_forest or half_space; with --data: "
+              "`champion` (the default), NAME/VERSION of the registry, or a folder.")  # fmt: skip
+@click.option("--delay", type=Wait(), help="After the case its label is due; 0: at once.")
 @click.option("--from", "since", type=Moment(), help="Cases from here on count (UTC); else from the first label on.")
 @click.option("--to", "until", type=Moment(), help="Cases before this count (UTC); none later is read.")
 @click.option(
@@ -59,9 +64,11 @@ Examples:
 @click.option("--shuffle", is_flag=True, help="Shuffle the labels first: an AUC away from .5 is then a leak.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def command(
-    path: Path,
-    kind: str,
-    delay: int,
+    data: Path | None,
+    report: Path | None,
+    path: Path | None,
+    kind: str | None,
+    delay: int | None,
     since: int | None,
     until: int | None,
     refresh: int,
@@ -76,11 +83,22 @@ def command(
     shuffle: bool,
     as_json: bool,
 ) -> int:
-    """Judge an online model on a labelled table as the stream would: test, then learn, with the delay of labels.
+    """Judge a model: one that is there on a set (--data), or an online one as the stream would (--prequential).
+
+    With --data: figures with intervals beside its members and the champion, --from, --to, --seed and --json as there.
+    With --prequential: on any labelled table, test, then learn, with the delay of labels.
 
     Nothing is learned before it is due, and nothing that comes later changes a score. Exit code 2: the table cannot be
     judged, and why.
     """
+    if (data is None) == (path is None):
+        raise click.UsageError("want one of --data SET and --prequential TABLE")
+    if data is not None:
+        from streams.cli import reported
+
+        return reported.evaluate(data, kind or "champion", since, until, seed=seed, report=report, as_json=as_json)
+    if path is None or kind is None or delay is None:
+        raise click.UsageError("--prequential wants --model NAME and --delay SPAN")
     from training.labelled import Asked, TableError, cases_of, read, shuffled
     from training.prequential import NothingToJudgeError, prequential
 
