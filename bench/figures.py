@@ -148,6 +148,14 @@ BENCHES = (
         ("value.worst_off", "value.total_off", "value.keys", "value.used_mb", "value.predicted_mb"),
     ),
     Bench(
+        "scorers",
+        ("scorers",),
+        module("scorers"),
+        (),
+        ("value.boosted.us.1", "value.boosted.us.256", "value.boosted.contributions_us", "value.forest.us.256",
+         "value.network.us.256", "value.blend.us.256", "holds"),
+    ),
+    Bench(
         "archive",
         ("archive",),
         module("archive"),
