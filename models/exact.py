@@ -1,8 +1,8 @@
 """Logarithm and logistic curve with the same bits on any CPU.
 
 `numpy.log` and `numpy.exp` differ in the last bit between instruction sets, and a last bit can move a rounded score
-over a threshold. Here everything is made of single IEEE operations (+ - * / and the exponent's bits), one numpy call
-each, so that nothing is fused or reordered.
+over a threshold. Here everything is made of single IEEE operations (+ - * / and the exponent's bits) that nothing fuses
+or reorders: one numpy call each, or a loop of machine code (models/kernel/curve.py), which is loaded when it is needed.
 
 - `log2_line` is Mitchell's logarithm (J. N. Mitchell, 1962): the bits of a float, read as an integer, are a straight
   line between powers of two that never leaves log2 by more than 0.0861. It never falls, is exact at powers of two and
@@ -16,6 +16,7 @@ each, so that nothing is fused or reordered.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -25,13 +26,6 @@ Floats = npt.NDArray[np.float64]
 
 _MANTISSA: Final = 2.0**-52  # one step of a float64's bits, in octaves
 _ONE: Final = 1023 << 52  # the bits of 1.0
-_LN2_HIGH: Final = 6.93147180369123816490e-01  # ln 2 in two parts (fdlibm): k times the first one is exact
-_LN2_LOW: Final = 1.90821492927058770002e-10
-_PER_LN2: Final = 1.4426950408889634
-_TERMS: Final = 13
-_FLAT: Final = 40.0  # beyond it the curve is 0 or 1 to within 5e-18
-_SQRT_HALF: Final = 0.7071067811865476
-_ATANH_TERMS: Final = 11  # s^2 is at most .0295, so the next one is below 2e-18
 
 
 def log2_line(values: Floats) -> Floats:
@@ -52,28 +46,17 @@ def inverse_log2_line(line: float) -> float:
 
 
 def logistic(logit: Floats) -> Floats:
-    """1 / (1 + e^-x), in [0, 1]."""
-    shrunk = _exp(-np.minimum(np.absolute(logit), _FLAT))
-    above = np.where(logit < 0.0, shrunk, 1.0)
-    return above / (1.0 + shrunk)
+    """1 / (1 + e^-x), in [0, 1]; for any shape, as those below."""
+    from models.kernel import curve
+
+    return _each(curve.logistic_of, logit)
 
 
 def log(x: Floats) -> Floats:
     """The natural logarithm of positive numbers."""
-    part, octaves = np.frexp(x)
-    small = part < _SQRT_HALF
-    part = np.where(small, part * 2.0, part)  # from sqrt(1/2) to sqrt(2)
-    octaves = (octaves - small).astype(np.float64)
-    s = (part - 1.0) / (part + 1.0)
-    square = s * s
-    total = np.full_like(s, 1.0 / (2 * _ATANH_TERMS + 1))
-    for term in range(_ATANH_TERMS - 1, -1, -1):
-        total *= square
-        total += 1.0 / (2 * term + 1)
-    total *= 2.0 * s
-    total += octaves * _LN2_LOW
-    total += octaves * _LN2_HIGH
-    return total
+    from models.kernel import curve
+
+    return _each(curve.log_of, x)
 
 
 def logit(p: Floats) -> Floats:
@@ -83,16 +66,13 @@ def logit(p: Floats) -> Floats:
 
 def softplus(x: Floats) -> Floats:
     """ln(1 + e^x), never overflowing."""
-    return np.maximum(x, 0.0) + log(1.0 + _exp(-np.minimum(np.absolute(x), _FLAT)))
+    from models.kernel import curve
+
+    return _each(curve.softplus_of, x)
 
 
-def _exp(x: Floats) -> Floats:
-    octaves = np.rint(x * _PER_LN2)
-    rest = x - octaves * _LN2_HIGH
-    rest -= octaves * _LN2_LOW
-    total = np.full_like(rest, 1.0 / math.factorial(_TERMS))
-    for term in range(_TERMS - 1, -1, -1):
-        total *= rest
-        total += 1.0 / math.factorial(term)
-    scaled: Floats = np.ldexp(total, octaves.astype(np.int32))
-    return scaled
+def _each(curve: Callable[[Floats, Floats], None], x: Floats) -> Floats:
+    values = np.asarray(x, dtype=np.float64, order="C")
+    out = np.empty_like(values)
+    curve(values.reshape(-1), out.reshape(-1))
+    return out

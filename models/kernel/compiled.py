@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from features.compiled import Compiler
-from models import exact
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -19,7 +18,7 @@ Floats = npt.NDArray[np.float64]
 Floats2d = npt.NDArray[np.float64]
 
 types: Any = numba.types
-compiled = Compiler(Path(__file__).parent, Path(exact.__file__))
+compiled = Compiler(Path(__file__).parent)
 
 
 def read(of: Any, dimensions: int = 1) -> Any:

@@ -1,4 +1,4 @@
-"""The compiled curve is the one of models/exact.py, bit for bit, and nothing in the kernel is fused."""
+"""What the kernel does to scores on the spot is what models/exact.py and numpy would, and nothing in it is fused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOGITS = st.lists(st.floats(allow_nan=False), min_size=1, max_size=50)
 
 @settings(deadline=None)
 @given(values=LOGITS)
-def test_risks_are_what_numpy_makes_of_the_same_curve(values: list[float]) -> None:
+def test_risks_are_the_curve_rounded_as_numpy_rounds(values: list[float]) -> None:
     logits = np.array(values)
     risk = logits.copy()
     curve.risks(risk, 1.0)
@@ -42,6 +42,9 @@ def test_halved_is_a_power_of_one_half() -> None:
 
 
 KERNEL: Final[dict[str, tuple[Any, Any]]] = {
+    "logistic": (curve.logistic_of, curve._logistic_of),
+    "log": (curve.log_of, curve._log_of),
+    "softplus": (curve.softplus_of, curve._softplus_of),
     "risks": (curve.risks, curve._risks),
     "halved": (curve.halved, curve._halved),
     "sums": (leaves.sums, leaves._sums),
@@ -59,3 +62,11 @@ def test_no_multiplication_is_fused_with_an_addition(name: str) -> None:
     code = numba.njit(signature, nogil=True, error_model="numpy")(function).inspect_asm(signature)
     assert re.search(r"\bv?(mul|add|div)[sp]d", code)
     assert not re.search(r"\bvfn?m(add|sub)", code)
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3)])
+def test_curves_keep_the_shape_that_they_are_given(shape: tuple[int, ...]) -> None:
+    x = np.full(shape, 0.25)
+    for of in (exact.logistic, exact.log, exact.logit, exact.softplus):
+        assert of(x).shape == shape
+        assert of(x.copy(order="F")).tolist() == of(x).tolist()
