@@ -47,3 +47,29 @@ def test_what_a_later_release_adds_is_passed_over_and_a_later_version_refused() 
 def test_a_deployment_names_every_model_once_in_each_part() -> None:
     assert [ref.label for ref in DEPLOYED.refs] == ["shop/7", "other/1", "shop/7"]
     assert Deployment.none().refs == ()
+
+
+DEPLOYMENT_1 = (
+    b'{"type":"deployment","number":3,"champion":{"name":"shop","version":"7","model_hash":"'
+    + b"ab" * 32
+    + b'"},"challengers":[{"name":"other","version":"1","model_hash":"cd"}],"online":{"fast":{"name":"shop","version":"7",'
+    b'"model_hash":"' + b"ab" * 32 + b'"}},"at_ms":1800000000000,"why":"better","by":"somebody","rules_only":false,'
+    b'"version":1}'
+)
+CONTENT_2 = (
+    b'{"rules":"","model":{},"features":"ffff","words":{"a":"an a"},"version":2,"binary":{},"champion":{"name":"shop",'
+    b'"version":"7","model_hash":"ab"},"online":{"fast":{"name":"fast","version":"00000000000000000017",'
+    b'"model_hash":"cd"}},"challengers":[{"name":"other","version":"1","model_hash":"ef"}]}'
+)
+
+
+def test_a_deployment_of_the_first_version_is_read_and_written_as_ever() -> None:
+    assert decode_deployment(DEPLOYMENT_1) == DEPLOYED
+    assert encode(DEPLOYED) == DEPLOYMENT_1
+
+
+def test_a_configuration_with_models_of_a_registry_is_read_and_written_as_ever() -> None:
+    online, challenger = Ref("fast", "00000000000000000017", "cd"), Ref("other", "1", "ef")
+    said = Content("", {}, "ffff", {"a": "an a"}, 2, {}, Ref("shop", "7", "ab"), {"fast": online}, (challenger,))
+    assert msgspec.json.decode(CONTENT_2, type=Content) == said
+    assert encode(said) == CONTENT_2
