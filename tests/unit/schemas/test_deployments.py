@@ -52,13 +52,16 @@ def test_a_deployment_names_every_model_once_in_each_part() -> None:
 DEPLOYMENT_1 = (
     b'{"type":"deployment","number":3,"champion":{"name":"shop","version":"7","model_hash":"'
     + b"ab" * 32
-    + b'"},"challengers":[{"name":"other","version":"1","model_hash":"cd"}],"online":{"fast":{"name":"shop","version":"7",'
-    b'"model_hash":"' + b"ab" * 32 + b'"}},"at_ms":1800000000000,"why":"better","by":"somebody","rules_only":false,'
+    + b'"},"challengers":[{"name":"other","version":"1","model_hash":"cd"}],"online":{"fast":{"name":"shop",'
+    b'"version":"7","model_hash":"'
+    + b"ab"
+    * 32
+    + b'"}},"at_ms":1800000000000,"why":"better","by":"somebody","rules_only":false,'
     b'"version":1}'
 )
 CONTENT_2 = (
-    b'{"rules":"","model":{},"features":"ffff","words":{"a":"an a"},"version":2,"binary":{},"champion":{"name":"shop",'
-    b'"version":"7","model_hash":"ab"},"online":{"fast":{"name":"fast","version":"00000000000000000017",'
+    b'{"rules":"","model":{},"features":"ffff","words":{"a":"an a"},"version":2,"binary":{},"champion":'
+    b'{"name":"shop","version":"7","model_hash":"ab"},"online":{"fast":{"name":"fast","version":"00000000000000000017",'
     b'"model_hash":"cd"}},"challengers":[{"name":"other","version":"1","model_hash":"ef"}]}'
 )
 
