@@ -25,9 +25,9 @@ from models.exact import Floats
 from models.kinds import KINDS
 
 BATCHES: Final = (1, 18, 256, 4096)
-LEAST_ROWS: Final = 512  # of a round: small batches are scored several times over
+ROWS: Final = 512  # of a round: small batches are scored several times over
+ROUND_US: Final = 50_000.0  # of a round: a call that takes long is not repeated as often
 EXPLAINED: Final = 18  # rows: contributions are asked for the few that are stopped
-DEAR_US: Final = 20_000.0  # a call that takes longer is not repeated in a round
 MOST_OF_LIBRARY: Final = 1.0  # our price as a share of the library's
 
 
@@ -40,7 +40,7 @@ def once_us(call: Callable[[], object], times: int) -> float:
 
 def best_us(calls: Mapping[str, Callable[[], object]], rows: int, rounds: int) -> dict[str, float]:
     """us a row of each call, the best of the rounds; they take turns, so that they meet the same machine."""
-    times = {name: 1 if once_us(call, 1) > DEAR_US else max(1, LEAST_ROWS // rows) for name, call in calls.items()}
+    times = {name: max(1, min(ROWS // rows, int(ROUND_US / once_us(call, 1)))) for name, call in calls.items()}
     best = dict.fromkeys(calls, float("inf"))
     for _ in range(rounds):
         for name, call in calls.items():

@@ -30,7 +30,7 @@ from training.online.learner import learner_of
 SEED: Final = 20180725
 ROWS: Final = 20_000
 READ: Final = 64  # columns
-LEARNED: Final = 6_000  # rows that online models learn: they take a second for a thousand
+LEARNED: Final = 3_000  # rows that online models learn: they take seconds for a thousand
 ENCODED: Final = {"transaction": 60, "user": 60, "device": 60}  # columns of each encoder of the network
 NAMES: Final = shop_definitions().vector.names
 Predict = Callable[[Floats], Any]
