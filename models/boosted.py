@@ -6,8 +6,8 @@ to LightGBM's to 1e-9 (it adds in the same order), contributions to its `pred_co
 log-odds, exactly (models/shares.py).
 
 Score and contributions have the same bytes on any CPU and in any batch. What a tree has never seen is treated like the
-nearest that it has: no input can run away. The price: 300 trees of 31 leaves are some microseconds an order, and half
-a millisecond for the contributions, which only orders that are stopped need (docs/models.md).
+nearest that it has: no input can run away. The price: 300 trees of 31 leaves are some microseconds an order, and most
+of a millisecond for the contributions, which only orders that are stopped need (docs/models.md).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 `model.json` has the inputs (models/inputs.py) and what else a kind needs; `trees.safetensors` (models/tensors.py) the
 arrays of models/trees.py: `roots`, and for each node `feature`, `threshold`, `left`, `right`, `value`, `missing` and
-`default_left`. Numbers of nodes are I32 there, sides U8: 33 bytes a node.
+`default_left`. Numbers of nodes are I32 there, sides U8: 30 bytes a node.
 """
 
 from __future__ import annotations
