@@ -11,6 +11,8 @@ import pytest
 from models.registry import Registry
 from streams.cli import retrain as door
 from streams.cli import run
+from tests.support.history import START_MS as ARCHIVED_MS
+from tests.support.history import History
 from tests.support.labelled import DAY_MS, HASH, NAMES, changed, shop, written
 from training.retrain import runs
 
@@ -192,3 +194,28 @@ def test_status_says_what_is_in_force_and_how_good_it_was(site: Path, capsys: py
     assert "champion    shop/1, in force since" in shown
     assert "retrain     run 1 of" in shown
     assert "drift       0 of 4 columns moved much" in shown
+
+
+def test_without_a_set_one_is_made_from_the_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Six orders of ten days and one chargeback: reason enough, and far too few."""
+    history = History()
+    for n in range(6):
+        history.order(f"{n}", ARCHIVED_MS + n * DAY_MS)
+    history.chargeback("1", ARCHIVED_MS + 9 * DAY_MS)
+    history.decided().archived(tmp_path / "archive")
+    monkeypatch.setattr(door, "_now_ms", lambda: ARCHIVED_MS + 20 * DAY_MS)
+    for name, value in {
+        "REGISTRY__URL": str(tmp_path / "registry"),
+        "ARCHIVE__URL": str(tmp_path / "archive"),
+        "RETRAIN__MODEL": "logistic",
+        "RETRAIN__DAYS": "20",
+        "RETRAIN__MATURE_DAYS": "10",
+        "RETRAIN__BEHIND_S": "0",
+    }.items():
+        monkeypatch.setenv(f"HEADRACE_{name}", value)
+    assert run(["retrain", "--check", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [one["trigger"] for one in said["due"]] == ["never_trained"]
+    assert said["blocked"] == ["6 labelled orders: want 2,000", "1 frauds: want 100"]
