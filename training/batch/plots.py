@@ -36,7 +36,9 @@ _STYLE: Final[Any] = {  # matplotlib types it by every key that there is
     "axes.spines.right": False,
     "axes.grid": True,
     "grid.alpha": 0.25,
-    "legend.frameon": False,
+    "legend.frameon": True,
+    "legend.framealpha": 0.85,  # a curve may run behind it
+    "legend.edgecolor": "none",
     "legend.fontsize": 8,
 }
 
@@ -77,7 +79,7 @@ def precision_recall(scored: Mapping[str, Scored]) -> Figure:
         axes.step(recall, precision, where="pre", label=f"{name}: AP {one.average_precision():.3f}", **style)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.02)
-    axes.legend(loc="upper right")
+    axes.legend(loc="lower left")
     return figure
 
 
