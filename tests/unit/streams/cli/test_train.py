@@ -154,3 +154,9 @@ def test_progress_in_a_pipe_is_a_line_a_stage_without_colour(
     told = capsys.readouterr().err
     assert "fit logistic: 1" in told
     assert "\x1b" not in told
+
+
+def test_under_torchrun_the_first_process_keeps_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    assert run(["train", "logistic", "--data", set_of(SHOP, tmp_path), "--out", str(tmp_path / "out")]) == 0
+    assert not (tmp_path / "out").exists()
