@@ -111,6 +111,8 @@ def command(
         return _refused([{"check": "set", "level": "refuse", "text": str(error)}], as_json=as_json)
     except NotInstalledError as error:
         raise CouldNotRun(str(error)) from error
+    if os.environ.get("RANK", "0") != "0":  # one of several under torchrun: the first keeps what all of them have
+        return HOLDS if trained.beats_gate else DOES_NOT
     about = About(
         name or (names[0] if len(names) == 1 else SHOP), seed, champion.label if champion else None, lost_good
     )
