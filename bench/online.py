@@ -68,6 +68,10 @@ class Pass:
     until: str = "2018-09-26"
 
     @property
+    def honest(self) -> bool:
+        return self.delay_days == DELAY_DAYS and not self.shuffle
+
+    @property
     def columns(self) -> list[str]:
         lacks = LINE_LACKS if self.kind == "online_logistic" else set()
         return [name for name in COLUMNS if name not in lacks]
@@ -93,16 +97,16 @@ def run(one: Pass, path: Path, weeks: Mapping[str, list[int]]) -> tuple[Pass, di
     table = read(path, Asked("at_ms", "transaction", "fraud", "customer", one.columns))
     ids = np.unique(read_ids(path))
     table = shuffled(table, SEED) if one.shuffle else table
-    periods = {"watched": (table.at_ms >= _ms(WATCHED[0])) & (table.at_ms < _ms(WATCHED[1]))}
+    periods = {"watched": (table.at_ms >= _ms(WATCHED[0])) & (table.at_ms < _ms(WATCHED[1]))} if one.honest else {}
     periods |= {week: np.isin(ids[table.id], numbers) for week, numbers in weeks.items() if week < one.until}
-    made, began = learner_of(one.kind), time.perf_counter()
+    made, began = learner_of(one.kind), time.process_time()
     learner = made(table.names, seed=SEED)
     cases = _before(table, one, np.logical_or.reduce(list(periods.values())))
     judged = prequential(cases, learner, refresh_ms=REFRESH_MS, seed=SEED)
     keep = table.at_ms < _ms(one.until)
     found = {name: _metrics(cases, judged, period[keep]) for name, period in periods.items()}
-    cost = {"learned": judged.learned, "frauds": judged.frauds, "seconds": round(time.perf_counter() - began)}
-    return one, {"periods": found, **cost, "state_bytes": len(learner.state()), "state": judged.state_hash}
+    cost = {"learned": judged.learned, "frauds": judged.frauds, "cpu_s": round(time.process_time() - began)}
+    return one, {"periods": found, **cost}
 
 
 def read_ids(path: Path) -> Any:
