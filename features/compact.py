@@ -202,15 +202,14 @@ def _levels(group: Group, owner: Ints, at: Ints, newest: Ints) -> Ints:
         finer = [start for window, start in starts.items() if window.tile_ms < width]
         closed = (at // width + 1) * width
         level += closed <= np.min(finer, axis=0)[owner] if finer else 1
-    gone = at < _starts(group, newest)[owner]
-    return np.where(gone, ETERNAL if group.forever else -1, level)
+    edge = np.min(list(starts.values()), axis=0)  # also where events are kept one by one: these rows are not
+    return np.where(at < edge[owner], ETERNAL if group.forever else -1, level)
 
 
 def _starts(group: Group, newest: Ints) -> Ints:
-    """(u,) before which no window to come can reach, neither at a tile's edge nor exactly."""
+    """(u,) before which no window to come can reach exactly."""
     end = np.maximum(newest - group.grace_ms, 0)
-    cuts = [window.sharp_cut(end) if group.keep else window.cut(end) for window in group.summed if window.tiles]
-    found: Ints = np.min(cuts, axis=0)
+    found: Ints = np.min([window.sharp_cut(end) for window in group.summed if window.tiles], axis=0)
     return found
 
 

@@ -34,7 +34,6 @@ def test_what_no_window_can_reach_is_dropped() -> None:
     assert [t["first"] for t in canonical(made, stamped(made, own([1_000, 200_000])))["tiles"]] == [200_000]
 
 
-@pytest.mark.xfail(strict=True, reason="a dump tells a part of a tile that no window asks for any more; no answer does")
 def test_a_tile_beside_events_kept_one_by_one_is_gone_as_a_whole_or_not_at_all() -> None:
     """The exact start of the minute cuts the tile that holds 80.0 and 80.1 s; at its edge, 90 s, the tile is gone."""
     made = group(grace_ms=0, keep=1)
