@@ -22,6 +22,7 @@ SECONDS: Mapping[str, Window] = {
     "1d": Window("1d", 2 * SECOND_MS, 2),
     "24h": Window("24h", 2 * SECOND_MS, 3),
     "7d": Window("7d", 2 * SECOND_MS, 4),
+    "4w": Window("4w", 2 * SECOND_MS, 5),
     "30d": Window("30d", 2 * SECOND_MS, 5),
     "": Window("", 2 * SECOND_MS, 5),  # of sessions
 }

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from features.definitions import Definitions
-from features.feature import ANY_KIND, Feature, Habit, Known, New, Outlying, Share, SinceKnown, SinceLast, Usual
+from features.feature import ANY_KIND, Feature, Habit, Known, New, Outlying, Share, SinceKnown, SinceLast, Streak, Usual
 from features.group import Group
 from features.sequence import Recent
 from features.window import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
@@ -68,7 +68,7 @@ def _of_group(group: Group, words: Mapping[str, str], kinds: Mapping[int, str]) 
 def _counted(feature: Feature, kinds: Mapping[int, str]) -> str:
     """The kinds of event that count: those that are bad less those that take it back, of those there are."""
     of, read = kinds_of(feature.of, kinds), feature.read
-    if not isinstance(read, Share | Known | SinceKnown):
+    if not isinstance(read, Share | Known | SinceKnown | Streak):
         return of
     bad = kinds_of(read.bad, kinds) + (f" less {kinds_of(read.less, kinds)}" if read.less else "")
     return f"{bad}, of {of}" if of else bad

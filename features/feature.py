@@ -281,6 +281,25 @@ class SinceKnown(Read):
 
 
 @dataclass(frozen=True)
+class Streak(Read):
+    """How many of the newest counted events are known as bad, one after the other; 0 where the newest is not.
+
+    Whole tiles of the window: one that holds an event which is not known as bad ends it. It wants a delay: what is
+    newer is not known yet, and would end it.
+    """
+
+    bad: int
+    less: int = 0
+    called: str = "fraud_streak"
+
+    words = "known frauds of the {who} one after the other"
+
+    @property
+    def named(self) -> str:
+        return self.called
+
+
+@dataclass(frozen=True)
 class Feature:
     """One column. See the top of this file."""
 

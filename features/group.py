@@ -192,7 +192,7 @@ def _fields(feature: Feature) -> Iterator[Field]:
         yield from (Field(ONE, kinds), Field(COSINE, kinds), Field(SINE, kinds))
     elif isinstance(of, read.Measured):
         yield measured(of.measure, kinds)
-    elif isinstance(of, read.Share):
+    elif isinstance(of, read.Share | read.Streak):
         yield from (Field(ONE, kinds), Field(ONE, of.bad, of.less))
     elif isinstance(of, read.Known | read.SinceKnown):
         yield Field(ONE, of.bad, of.less)
@@ -252,7 +252,9 @@ def _check_feature(group: Group, feature: Feature, where: str) -> None:
         )
     additive = isinstance(of, read.Count | read.Sum | read.Mean | read.Spread | read.Share | read.Known | read.Ratio)
     additive |= isinstance(of, read.Measured) and of.measure.merge == "sum"
-    if (feature.delay_ms or not feature.current) and not (additive or isinstance(of, read.Habit)):
+    if isinstance(of, read.Streak) and not feature.delay_ms:
+        raise GroupError(f"{where}: an event whose label is not known yet would end it: give it a delay_ms")
+    if (feature.delay_ms or not feature.current) and not (additive or isinstance(of, read.Habit | read.Streak)):
         raise GroupError(f"{where}: a delay or current=False takes sums: want a read that adds up, such as Count()")
     if feature.delay_ms < 0 or (feature.delay_ms and feature.delay_ms % max(feature.over.tile_ms, 1)):
         raise GroupError(

@@ -55,10 +55,11 @@ class Told(IntEnum):
     NEW = 8  # slot, window
     SINCE_LAST = 9
     SINCE_FIRST = 10
-    SPAN = 11
-    RECENT_AMOUNT = 12  # fields of count and amount, window, which, slot; where there is none
-    RECENT_GAP = 13  # the same
-    RECENT_SAME = 14  # the same
+    STREAK = 11  # fields of what is bad and of count, the window and the one taken off
+    SPAN = 12
+    RECENT_AMOUNT = 13  # fields of count and amount, window, which, slot; where there is none
+    RECENT_GAP = 14  # the same
+    RECENT_SAME = 15  # the same
 
 
 BASES = {ONE: Base.ONE, AMOUNT: Base.AMOUNT, "max": Base.AMOUNT, PLACE: Base.PLACE, SQUARE: Base.SQUARE}
@@ -174,6 +175,13 @@ def _line(tables: _Tables, feature: Feature) -> Line:
         return Told.USUAL, (one, place, window, isinstance(of, read.Outlying)), ()
     if isinstance(of, read.SinceKnown):
         return Told.SINCE, (tables.fields[Field(ONE, of.bad, of.less)], window, of.which == "last"), ()
+    if isinstance(of, read.Streak):
+        far, near = (tables.windows[window] for window in feature.over.behind(feature.delay_ms))
+        return (
+            Told.STREAK,
+            (tables.fields[Field(ONE, of.bad, of.less)], tables.fields[Field(ONE, kinds)], far, near),
+            (),
+        )
     if isinstance(of, read.Distinct | read.New):
         told = Told.DISTINCT if isinstance(of, read.Distinct) else Told.NEW
         return told, (tables.others[of.of], window), ()

@@ -39,6 +39,7 @@ from features.feature import (
     Share,
     SinceKnown,
     Span,
+    Streak,
     Sum,
     Usual,
     distinct,
@@ -79,6 +80,8 @@ RISKS = (
 SINCE_FRAUD = (
     Feature(SinceKnown("last", FRAUD, CLEARED), RISK_WINDOWS[-1]),
     Feature(SinceKnown("first", FRAUD, CLEARED), RISK_WINDOWS[-1]),
+    # A day more than labels take: of the day that they reach, some orders are known and some are not yet.
+    Feature(Streak(FRAUD, CLEARED), Window("4w", DAY_MS, 28), of=ORDERED, delay_ms=KNOWN_AFTER_MS + DAY_MS),
 )
 
 
@@ -188,6 +191,14 @@ ORDER_NAMES = (
     "order_hour",
     "order_weekend",
 )
+# An account that is robbed spends unlike itself, for days; a tree cannot divide one column by another.
+AGAINST_MONTH = {
+    "user_order_to_mean_30d": ("order_amount", "user_mean_30d"),
+    "user_order_to_max_30d": ("order_amount", "user_max_30d"),
+    "user_mean_7d_to_mean_30d": ("user_mean_7d", "user_mean_30d"),
+    "user_max_7d_to_mean_30d": ("user_max_7d", "user_mean_30d"),
+    "user_max_24h_to_mean_30d": ("user_max_24h", "user_mean_30d"),
+}
 SESSION_NAMES = (
     "session_events",
     "session_distinct_products",
@@ -209,6 +220,11 @@ OWN_WORDS = {
     "order_countries_differ": "billed to one country, shipped to another (1: yes)",
     "order_hour": "hour of the day, UTC",
     "order_weekend": "weekend (1: yes)",
+    "user_order_to_mean_30d": "amount of the order against the account's average within 30 d",
+    "user_order_to_max_30d": "amount of the order against the account's largest within 30 d",
+    "user_mean_7d_to_mean_30d": "average order of the account within 7 d against that within 30 d",
+    "user_max_7d_to_mean_30d": "largest order of the account within 7 d against its average within 30 d",
+    "user_max_24h_to_mean_30d": "largest order of the account within 24 h against its average within 30 d",
     "session_events": "events of the session",
     "session_distinct_products": "different products of the session",
     "session_cart_value": "value of the cart",
@@ -239,7 +255,8 @@ def shop_definitions(rates: Rates | None = None) -> Definitions:
 
 def order_vector(scale: float = 100.0) -> Vector:
     """The vector of an order; `scale`: minor units in one unit of the base currency, in which the vector speaks."""
-    names = [*ORDER_NAMES, *(name for group in ORDER_GROUPS for name in group.columns), *SESSION_NAMES]
+    told = (name for group in ORDER_GROUPS for name in group.columns)
+    names = [*ORDER_NAMES, *told, *AGAINST_MONTH, *SESSION_NAMES]
     words = {
         **in_words(ORDER_GROUPS, NOUNS, kinds=IN_WORDS),
         **in_words((VISITOR,), NOUNS, "event", IN_WORDS),
@@ -278,9 +295,20 @@ def _order_values(scale: float, orders: Columns, folded: Mapping[str, Floats2d])
         (weekday >= 5).astype(np.float64),
     ]
     told = [folded[group.name].T for group in ORDER_GROUPS]
-    matrix = np.concatenate((own, *told, _session_values(scale, orders, folded)))
+    later = np.zeros((len(AGAINST_MONTH), orders.n))
+    matrix = np.concatenate((own, *told, later, _session_values(scale, orders, folded)))
     matrix /= _scales(scale)
+    for row, top, below in _against_month():  # of what the vector says, not of minor units: the last bit may differ
+        np.divide(matrix[top], matrix[below], out=matrix[row], where=matrix[below] > 0)
     return matrix
+
+
+@cache
+def _against_month() -> list[tuple[int, int, int]]:
+    """Places in the vector: of each quotient, of what is divided, and by what; it is 0 where the month has nothing."""
+    told = (name for group in ORDER_GROUPS for name in group.columns)
+    place = {name: at for at, name in enumerate((*ORDER_NAMES, *told, *AGAINST_MONTH))}
+    return [(place[name], place[top], place[below]) for name, (top, below) in AGAINST_MONTH.items()]
 
 
 @cache
@@ -288,7 +316,7 @@ def _scales(scale: float) -> Floats2d:
     """(d, 1) what each column is divided by: the groups' money becomes units of the base currency."""
     money = Sum | Mean | Max | RecentAmount
     told = [scale if isinstance(f.read, money) else 1.0 for group in ORDER_GROUPS for f in group.features]
-    return np.array([1.0] * len(ORDER_NAMES) + told + [1.0] * len(SESSION_NAMES))[:, None]
+    return np.array([1.0] * len(ORDER_NAMES) + told + [1.0] * (len(AGAINST_MONTH) + len(SESSION_NAMES)))[:, None]
 
 
 def _session_values(scale: float, columns: Columns, folded: Mapping[str, Floats2d]) -> list[Floats]:

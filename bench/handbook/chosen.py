@@ -20,7 +20,12 @@ COLUMNS: Final = (
     *(f"user_{what}_{window}" for window in LONG for what in ("count", "sum", "mean", "max", "spread")),
     "user_vs_usual_30d",
     "user_outlying_30d",
-    *(f"merchant_{what}" for what in ("count_7d", "count_30d", *RISKS, *SINCE)),
+    "user_order_to_mean_30d",
+    "user_order_to_max_30d",
+    "user_mean_7d_to_mean_30d",
+    "user_max_7d_to_mean_30d",
+    "user_max_24h_to_mean_30d",
+    *(f"merchant_{what}" for what in ("count_7d", "count_30d", *RISKS, *SINCE, "fraud_streak_4w")),
 )
 CHOSEN: Final[Mapping[str, Mapping[str, Any]]] = {
     "logistic": {"l2": 10.0, "bends": (0.9, 0.99)},

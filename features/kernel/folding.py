@@ -29,6 +29,7 @@ from features.window import DAY_MS
 PLAIN, QUOTIENT, SPREAD, HABIT = int(Told.PLAIN), int(Told.QUOTIENT), int(Told.SPREAD), int(Told.HABIT)
 PEAK, USUAL, SINCE, DISTINCT, NEW = int(Told.PEAK), int(Told.USUAL), int(Told.SINCE), int(Told.DISTINCT), int(Told.NEW)
 SINCE_LAST, SINCE_FIRST, SPAN = int(Told.SINCE_LAST), int(Told.SINCE_FIRST), int(Told.SPAN)
+STREAK = int(Told.STREAK)
 RECENT_AMOUNT, RECENT_GAP, RECENT_SAME = (
     int(Told.RECENT_AMOUNT),
     int(Told.RECENT_GAP),
@@ -223,6 +224,26 @@ def _days_since(rows: Rows, count: int, field: int, tile_ms: int, edge: int, las
 
 
 @compiled
+def _streak(rows: Rows, count: int, bad: int, one: int, tile_ms: int, edge: int, late: int) -> int:
+    """How many events are known as bad, from the newest tile before `late` back to the first that has another event."""
+    streak, tile, bads, events = 0, NEVER, 0, 0
+    for nth in range(count - 1, -1, -1):
+        row = rows.order[nth]
+        if rows.at[row] >= late:
+            continue
+        if rows.at[row] < edge:
+            break
+        if rows.at[row] // tile_ms != tile:
+            if bads < events:
+                return streak
+            streak += bads
+            tile, bads, events = rows.at[row] // tile_ms, 0, 0
+        bads += rows.values[row, bad]
+        events += rows.values[row, one]
+    return streak if bads < events else streak + bads
+
+
+@compiled
 def _oldest(rows: Rows, count: int, start: int) -> int:
     for nth in range(count):
         oldest: int = rows.at[rows.order[nth]]
@@ -356,6 +377,8 @@ def _fold_bags(
                     value = _usual(rows, count, me, max(windows.start[c], exact_since), a, b, events[4, nth], d, kept)
                 elif told == SINCE:
                     value = _days_since(rows, count, a, plan.windows[b, 0], windows.edge[b], c, end)
+                elif told == STREAK:
+                    value = float(_streak(rows, count, a, b, plan.windows[c, 0], windows.edge[c], windows.edge[d]))
                 elif told == DISTINCT:
                     value = _distinct(others, a, exact, windows.edge[b])
                 elif told == NEW:

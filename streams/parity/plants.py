@@ -20,7 +20,7 @@ import numpy as np
 
 from features.columns import Columns, Ints
 from features.definitions import Definitions, Flow
-from features.feature import Feature
+from features.feature import Feature, Streak
 from features.group import Group
 from features.window import DAY_MS, Window
 
@@ -86,10 +86,14 @@ class _Early(Feature):
 
 def _label(definitions: Definitions) -> Definitions:
     for group in definitions.vector.groups:
-        features = tuple(_early(feature) if feature.delay_ms else feature for feature in group.features)
+        features = tuple(_early(feature) if _can_be_early(feature) else feature for feature in group.features)
         if features != group.features:
             definitions = _with_group(definitions, replace(group, features=features))
     return definitions
+
+
+def _can_be_early(feature: Feature) -> bool:
+    return feature.delay_ms > 0 and not isinstance(feature.read, Streak)  # which is refused without a delay
 
 
 def _early(feature: Feature) -> Feature:

@@ -74,6 +74,9 @@ def spending(who: str, others: tuple[str, ...], *, usual: bool = False) -> dict[
     asks |= risks(who)
     for name, last in (("last", True), ("first", False)):
         asks[f"{who}_days_since_{name}_fraud_30d"] = Ask("since", *MONTH, bad=FRAUD, less=CLEARED, current=last)
+    asks[f"{who}_fraud_streak_4w"] = Ask(
+        "streak", DAY, 28, of=ORDERED, bad=FRAUD, less=CLEARED, delay=KNOWN_AFTER + DAY
+    )
     if usual:
         asks[f"{who}_vs_usual_30d"] = Ask("usual", *MONTH, of=ORDERED)
         asks[f"{who}_outlying_30d"] = Ask("outlying", *MONTH, of=ORDERED)
@@ -208,7 +211,7 @@ class ShopOracle:
         for group, who in GROUPS.items():
             told = self._entity(group, who, asked)
             said |= self._session(told, asked) if group == "session" else told
-        return said
+        return said | against_month(said)
 
     # ---- what an event is to its entities
 
@@ -279,6 +282,15 @@ class ShopOracle:
 def oracle() -> ShopOracle:
     """What `--oracle` asks a module for."""
     return ShopOracle()
+
+
+def against_month(said: Mapping[str, float]) -> dict[str, float]:
+    """The order and the account's last days against its month."""
+    month = said["user_mean_30d"]
+    of = {"mean_7d": "user_mean_7d", "max_7d": "user_max_7d", "max_24h": "user_max_24h", "order": "order_amount"}
+    found = {f"user_{name}_to_mean_30d": said[column] / month if month > 0 else 0.0 for name, column in of.items()}
+    most = said["user_max_30d"]
+    return found | {"user_order_to_max_30d": said["order_amount"] / most if most > 0 else 0.0}
 
 
 def entities(topic: str, event: dict[str, Any]) -> dict[str, list[str]]:

@@ -130,6 +130,8 @@ def answer(spec: Spec, ask: Ask, seen: Sight, before: list[Happening], event: Ha
         return recent(spec, ask, seen, event)
     if ask.what == "since":
         return days_since(ask, seen)
+    if ask.what == "streak":
+        return streak(ask, seen)
     return of_window(ask, seen, event)
 
 
@@ -237,6 +239,25 @@ def days_since(ask: Ask, seen: Sight) -> float:
     if not bad:
         return -1.0
     return max(seen.end - (max(bad) if ask.current else min(bad)) * ask.tile_ms, 0) / DAY
+
+
+def streak(ask: Ask, seen: Sight) -> float:
+    """Of whole tiles, the newest first, until one has an event that is not known as bad."""
+    late = ask.delay // ask.tile_ms
+    inside = [
+        e
+        for e in seen.events
+        if in_tiles(e.at, (ask.tile_ms, ask.tiles + late), seen.end)
+        and not in_tiles(e.at, (ask.tile_ms, late), seen.end)
+    ]
+    found = 0
+    for tick in sorted({e.at // ask.tile_ms for e in inside}, reverse=True):
+        tile = [e for e in inside if e.at // ask.tile_ms == tick]
+        bad = sum(told(e, ask) for e in tile)
+        if bad < sum(counts(e, ask) for e in tile):
+            break
+        found += bad
+    return found
 
 
 def counterparties(spec: Spec, ask: Ask, seen: Sight, before: list[Happening], event: Happening) -> float:

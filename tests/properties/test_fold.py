@@ -33,6 +33,7 @@ from features.feature import (
     Share,
     SinceKnown,
     Span,
+    Streak,
     Sum,
     Usual,
 )
@@ -94,6 +95,8 @@ LABELLED = [
     asked(Share(FRAUD, prior=0.25, weight=3), LONG, "share", bad=FRAUD, prior=0.25, weight=3.0, of=2),
     asked(Known(FRAUD, CLEARED), LONG, "known", bad=FRAUD, less=CLEARED),
     asked(SinceKnown("last", FRAUD, CLEARED), LONG, "since", bad=FRAUD, less=CLEARED),
+    asked(Streak(FRAUD, CLEARED), MIDDLE, "streak", bad=FRAUD, less=CLEARED, delay=5_000),
+    asked(Streak(FRAUD), MIDDLE, "streak", bad=FRAUD, delay=10_000, of=2),
     (
         Feature(SinceKnown("first", FRAUD, CLEARED), MIDDLE),
         Ask("since", MIDDLE.tile_ms, MIDDLE.tiles, bad=FRAUD, less=CLEARED, current=False),
@@ -307,6 +310,7 @@ TOLD = (
     asked(Share(KNOWN, UNKNOWN), MIDDLE, "share", of=PAID, bad=KNOWN, less=UNKNOWN),
     asked(Share(KNOWN, UNKNOWN), SHORT, "share", of=PAID, bad=KNOWN, less=UNKNOWN, delay=3_000),
     asked(Usual(), LONG, "usual", of=PAID),
+    asked(Streak(KNOWN, UNKNOWN), MIDDLE, "streak", of=PAID, bad=KNOWN, less=UNKNOWN, delay=5_000),
     (
         Feature(SinceKnown("last", KNOWN, UNKNOWN), LONG),
         Ask("since", LONG.tile_ms, LONG.tiles, bad=KNOWN, less=UNKNOWN),

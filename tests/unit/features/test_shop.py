@@ -163,3 +163,26 @@ def test_every_column_has_a_name_of_its_own_and_the_table_of_rates_is_a_constant
     assert SHOP.constants == {"rates": Rates().fingerprint()}
     assert SHOP.longest_ms == 37 * 86_400_000
     assert SESSION in SHOP.groups
+
+
+def test_an_order_and_the_accounts_last_days_are_held_against_its_month() -> None:
+    worker = Worker()
+    for day, value in enumerate(
+        (20.0, 10.0, 30.0, 100.0)
+    ):  # the last within 24 hours and a week of the one asked about
+        at = f"2026-03-{(1, 2, 3, 20)[day]:02d}T12:00:00.000Z"
+        worker.range("orders", [order(event_id=f"a{day}", order_id=f"a{day}", event_time=at, value=value)])
+    [row] = worker.range(
+        "orders", [order(event_id="b", order_id="b", event_time="2026-03-20T13:00:00.000Z", value=40.0)]
+    )
+    assert row["user_mean_30d"] == 40.0
+    assert row["user_order_to_mean_30d"] == 1.0
+    assert row["user_order_to_max_30d"] == 0.4
+    assert row["user_mean_7d_to_mean_30d"] == 70 / 40
+    assert row["user_max_7d_to_mean_30d"] == row["user_max_24h_to_mean_30d"] == 2.5
+
+
+def test_against_a_month_of_nothing_there_is_nothing_to_say() -> None:
+    [row] = Worker().range("orders", [order(value=0.0)])
+    assert row["user_mean_30d"] == 0.0
+    assert row["user_order_to_mean_30d"] == row["user_max_7d_to_mean_30d"] == 0.0
