@@ -15,62 +15,35 @@ from typing import ClassVar, Final, Self
 import numpy as np
 
 from models import tree_files
+from models.bagged import Bagged
 from models.documents import ArtefactError, number
 from models.exact import Floats
 from models.inputs import Inputs
-from models.scorer import checked_width
-from models.trees import Ensemble, Trees
+from models.trees import Trees
 from schemas.decisions import SCORE_DECIMALS
 
 FORMAT: Final = "adaptive forest 1"
 
 
-class AdaptiveForest:
-    """A snapshot, bound to the vector whose columns it reads. A value: nothing changes it after construction."""
+class AdaptiveForest(Bagged):
+    """A snapshot."""
 
     kind: ClassVar[str] = "adaptive_forest"
-    additive: ClassVar[bool] = False
-    __slots__ = ("_ensemble", "_inputs", "rate", "width")
+    __slots__ = ("rate",)
 
     def __init__(self, trees: Trees, rate: float, inputs: Inputs, names: Sequence[str]) -> None:
-        """`trees` are checked; `rate` is the share of good orders that they learned. Raises ArtefactError."""
-        if not ((trees.value >= 0) & (trees.value <= 1)).all():
-            raise ArtefactError(f"{tree_files.TREES_FILE}: value: want shares of frauds, 0 to 1")
+        """`rate` is the share of good orders that the trees learned; of the rest see Bagged."""
         if not 1e-9 <= rate <= 1:
             raise ArtefactError(f"{tree_files.DOCUMENT_FILE}: rate {rate:g}: want more than 0 and at most 1")
-        self._inputs, self.rate, self.width = inputs, rate, len(names)
-        self._ensemble = Ensemble(trees, inputs.columns(names, tree_files.DOCUMENT_FILE))
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return self._inputs.names
-
-    @property
-    def usual(self) -> Floats:
-        return self._inputs.usual
-
-    @property
-    def base(self) -> float:
-        """0: it explains nothing."""
-        return 0.0
-
-    @property
-    def trees(self) -> Trees:
-        """What it is made of."""
-        return self._ensemble.trees
+        super().__init__(trees, inputs, names, most=1.0, leaves="shares of frauds, 0 to 1")
+        self.rate = rate
 
     def score(self, x: Floats) -> Floats:
         """(n, d) vectors -> (n,) risk in [0, 1], rounded to 1e-6."""
-        checked_width(x, self.width)
-        share = np.minimum(self._ensemble.sums(x) / len(self.trees.roots), 1.0)
+        share = np.minimum(self._sums(x) / len(self.trees.roots), 1.0)
         odds = share * self.rate
         risk: Floats = np.round(odds / (odds + (1.0 - share)), SCORE_DECIMALS)
         return risk
-
-    def contributions(self, x: Floats) -> Floats:
-        """(n, d) -> (n, reads) zeros."""
-        checked_width(x, self.width)
-        return np.zeros((len(x), len(self.reads)))
 
     def files(self) -> dict[str, bytes]:
         """model.json and trees.safetensors: see tree_files.py."""

@@ -18,57 +18,33 @@ from typing import ClassVar, Final, Self
 import numpy as np
 
 from models import tree_files
-from models.documents import ArtefactError
+from models.bagged import Bagged
 from models.exact import Floats
 from models.inputs import Inputs
-from models.scorer import checked_width
-from models.trees import Ensemble, Trees
+from models.trees import Trees
 from schemas.decisions import SCORE_DECIMALS
 
 FORMAT: Final = "forest 1"
 
 
-class Forest:
-    """A fitted forest, bound to the vector whose columns it reads. A value: nothing changes it after construction."""
+class Forest(Bagged):
+    """A fitted forest."""
 
     kind: ClassVar[str] = "forest"
-    additive: ClassVar[bool] = False
-    __slots__ = ("_ensemble", "_inputs", "width")
+    __slots__ = ()
 
     def __init__(self, trees: Trees, inputs: Inputs, names: Sequence[str]) -> None:
-        """`trees` are checked; `names` are the columns of the vector. Raises ArtefactError."""
-        if not ((trees.value >= 0) & (trees.value <= 1)).all():
-            raise ArtefactError(f"{tree_files.TREES_FILE}: value: want probabilities, 0 to 1")
-        self._inputs, self.width = inputs, len(names)
-        self._ensemble = Ensemble(trees, inputs.columns(names, tree_files.DOCUMENT_FILE))
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return self._inputs.names
-
-    @property
-    def usual(self) -> Floats:
-        return self._inputs.usual
-
-    @property
-    def base(self) -> float:
-        """0: it explains nothing."""
-        return 0.0
+        """See Bagged."""
+        super().__init__(trees, inputs, names, most=1.0, leaves="probabilities, 0 to 1")
 
     def score(self, x: Floats) -> Floats:
         """(n, d) vectors -> (n,) risk in [0, 1], rounded to 1e-6."""
-        checked_width(x, self.width)
-        mean: Floats = np.round(self._ensemble.sums(x) / len(self._ensemble.trees.roots), SCORE_DECIMALS)
+        mean: Floats = np.round(self._sums(x) / len(self.trees.roots), SCORE_DECIMALS)
         return mean
-
-    def contributions(self, x: Floats) -> Floats:
-        """(n, d) -> (n, reads) zeros."""
-        checked_width(x, self.width)
-        return np.zeros((len(x), len(self.reads)))
 
     def files(self) -> dict[str, bytes]:
         """model.json and trees.safetensors: see tree_files.py."""
-        return tree_files.files_of(self._ensemble.trees, self._inputs, FORMAT)
+        return tree_files.files_of(self.trees, self._inputs, FORMAT)
 
     @classmethod
     def of(cls, files: Mapping[str, bytes], names: Sequence[str]) -> Self:

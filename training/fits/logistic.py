@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from models.exact import Floats, inverse_log2_line, log2_line
 from models.logistic import Input, Logistic, Squash
+from training.fits.table import with_both
 
 Ints = npt.NDArray[np.int64]
 
@@ -41,8 +42,7 @@ def fit(
     LogisticRegression(C=1/l2) finds on the same inputs. `owner` (n,) says whose a row is: the rows of one are one
     witness to how far an input goes (None: each row is its own). Raises ValueError where one class is absent.
     """
-    if fraud.all() or not fraud.any():
-        raise ValueError(f"{int(fraud.sum())} frauds among {len(fraud)} orders: want some of both to fit a model")
+    with_both(fraud)
     low, high = _ranges(x, squash, bends, np.arange(len(x)) if owner is None else owner)
     columns = np.tile(np.arange(x.shape[1]), 1 + len(bends))
     z = np.clip(x[:, columns], low, high)
