@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from features.definitions import Definitions
     from schemas.settings import Settings
     from streams.explain.kept import Archived, Spot
-    from streams.explain.run import Explained
+    from streams.explain.run import Explained, Order, Vector
 
 NOT_EQUAL, NOT_FOUND = 1, 2
 
@@ -92,52 +92,28 @@ def _documents(
     settings: Settings, definitions: Definitions, archived: Archived, spots: Sequence[Spot], settled_s: float | None
 ) -> Iterator[dict[str, Any]]:
     from models.registry import Registry
-    from streams.explain.run import explained
+    from streams.explain.run import explained, order_of
     from streams.explain.told import document
 
     registry = Registry.at(settings.registry.url) if settings.registry.url else None
     every = list(explained(archived, spots, definitions, registry))
     vectors = {} if settled_s is None else _replayed(settings, definitions, every, settled_s)
     for one in every:
-        told = document(one)
+        told, log = document(one), one.kept.logged
         if settled_s is not None:
-            told["vector_equal"] = _same(one, vectors)
+            found = vectors.get(order_of(log))
+            told["vector_equal"] = None if found is None else bool(found.tolist() == list(log.vector))
         yield told
 
 
 def _replayed(
     settings: Settings, definitions: Definitions, every: Sequence[Explained], settled_s: float
-) -> dict[Any, Any]:
-    """Vectors by a replay, of the decisions that were made with today's features."""
+) -> Mapping[Order, Vector | None]:
     from streams.archive.run import archive_of
-    from streams.explain.run import vectors_of
+    from streams.explain.run import replayed
     from streams.past.archived import ArchivePast
-    from streams.past.vectors import rebuilt
     from streams.space import limits_of, ttls_of
 
-    logs = [one.kept.logged for one in every if one.kept.logged.feature_hash == definitions.vector.hash]
-    vectors: dict[Any, Any] = {}
-    for topic in sorted({log.topic for log in logs}):
-        of_topic = [log for log in logs if log.topic == topic]
-        upto = {log.partition: 0 for log in of_topic}
-        for log in of_topic:
-            upto[log.partition] = max(upto[log.partition], log.offset)
-        past = ArchivePast(archive_of(settings), [flow.topic for flow in definitions.flows], settled_s=settled_s)
-        found = rebuilt(
-            past,
-            definitions,
-            topic,
-            upto,
-            from_ms=min(log.at_ms for log in of_topic),
-            lifetimes_ms=ttls_of(definitions),
-            future_ms=limits_of(settings).future_ms,
-        )
-        vectors |= asyncio.run(vectors_of([(log.topic, log.partition, log.offset) for log in of_topic], found))
-    return vectors
-
-
-def _same(one: Explained, vectors: dict[Any, Any]) -> bool | None:
-    """Whether the replay's vector is the logged one, bit by bit; None where it cannot be told."""
-    logged = one.kept.logged
-    found = vectors.get((logged.topic, logged.partition, logged.offset))
-    return None if found is None else bool(found.tolist() == list(logged.vector))
+    past = ArchivePast(archive_of(settings), [flow.topic for flow in definitions.flows], settled_s=settled_s)
+    logs, future_ms = [one.kept.logged for one in every], limits_of(settings).future_ms
+    return asyncio.run(replayed(past, logs, definitions, lifetimes_ms=ttls_of(definitions), future_ms=future_ms))

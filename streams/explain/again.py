@@ -14,7 +14,6 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from features.columns import Floats2d
 from features.definitions import Flow
 from schemas.ids import decision_id
 from streams.configuration import Configuration
@@ -38,8 +37,8 @@ class Again:
         return not self.differs
 
 
-def again(kept: Kept, configuration: Configuration, flow: Flow, rows: Floats2d | None = None) -> Again:
-    """Decides once more; `rows` (1, d): with this vector in place of the logged one."""
+def again(kept: Kept, configuration: Configuration, flow: Flow) -> Again:
+    """Decides once more, by the logged vector."""
     logged = kept.logged
     decoded = flow.decode([kept.order.value])
     event = decoded.events[0]
@@ -48,7 +47,7 @@ def again(kept: Kept, configuration: Configuration, flow: Flow, rows: Floats2d |
     out = RangeOutputs(decoded.at_ms)
     tp = Tp(logged.topic, logged.partition, "")
     writer = Writer(tp, same_partitions=False, feature_hash=logged.feature_hash)
-    vector = np.array([logged.vector], np.float64) if rows is None else rows
+    vector = np.array([logged.vector], np.float64)
     columns, offset = flow.columns([event], decoded.at_ms), np.array([logged.offset])
     writer.decisions(out, columns, vector, [kept.order.key], offset, configuration, logged.recovered)
     made = {one.topic: one.value or b"" for one in out.records}

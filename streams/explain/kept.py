@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -30,7 +31,7 @@ _LOG = msgspec.json.Decoder(DecisionLog)
 _CONFIGURED = msgspec.json.Decoder(Configured)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Kept:
     """One decision. `published`: every copy that topic `fraud` holds, oldest first, all equal but for `recovered`."""
 
@@ -39,8 +40,9 @@ class Kept:
     order: Record
     names: tuple[str, ...]  # of the vector's columns
 
-    @property
+    @cached_property
     def logged(self) -> DecisionLog:
+        """The log, read once."""
         return _LOG.decode(self.log)
 
 
@@ -58,8 +60,7 @@ class Archived:
         for batch in self._columns("decisions", IDS):
             for name in IDS:
                 column = batch.column(name)
-                rows = np.flatnonzero(np.asarray(compute.is_in(column, value_set=wanted)))
-                for row in rows.tolist():
+                for row in _rows(column, wanted):
                     spot = _spot(batch, row)
                     if spot not in found[column[row].as_py()]:
                         found[column[row].as_py()].append(spot)
@@ -89,7 +90,7 @@ class Archived:
         keys = pa.array([configuration_key(one) for one in wanted], pa.binary())
         found: dict[str, Content] = {}
         for batch in scan(self._place, MODELS, columns=["kafka_key", "kafka_value"], gaps=True):
-            for row in np.flatnonzero(np.asarray(compute.is_in(batch.column("kafka_key"), value_set=keys))).tolist():
+            for row in _rows(batch.column("kafka_key"), keys):
                 told = _CONFIGURED.decode(batch.column("kafka_value")[row].as_py())
                 found[told.config] = told.content
         return found
@@ -98,8 +99,7 @@ class Archived:
         found: dict[str, list[bytes]] = {one: [] for one in ids}
         wanted = pa.array(ids)
         for batch in self._columns("fraud", ("decision_id", "kafka_partition")):
-            rows = np.flatnonzero(np.asarray(compute.is_in(batch.column("decision_id"), value_set=wanted)))
-            for row in rows.tolist():
+            for row in _rows(batch.column("decision_id"), wanted):
                 value = self._record("fraud", *_spot(batch, row)).value or b""
                 found[batch.column("decision_id")[row].as_py()].append(value)
         return found
@@ -125,6 +125,12 @@ class Archived:
                     f"no file of {self._place.shown} names the columns of features {feature_hash}: were files removed?"
                 )
         return self._names[feature_hash]
+
+
+def _rows(column: Any, wanted: Any) -> list[int]:
+    """Where a column has one of these."""
+    rows: list[int] = np.flatnonzero(np.asarray(compute.is_in(column, value_set=wanted))).tolist()
+    return rows
 
 
 def _spot(batch: Any, row: int) -> Spot:

@@ -7,7 +7,7 @@ The price: a replay reads the log from the longest window before the oldest of t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -20,15 +20,18 @@ from features.replay import Rebuilt
 from models.documents import ArtefactError
 from models.registry import Registry
 from models.rules import RulesError
+from schemas.decisions import DecisionLog
 from schemas.deployments import Content
 from streams.configuration import BadConfigurationError, Configuration, bound_to, of_content
 from streams.explain.again import Again, again
 from streams.explain.kept import Archived, Kept, Spot
-from streams.past.vectors import Exact
+from streams.past.reading import Past
+from streams.past.vectors import Exact, rebuilt
 
 NO_CONTENT: Final = "configuration {} is not in the archive: is topic `models` archived, and from the start?"
 
 Order = tuple[str, int, int]  # topic, partition, offset
+Vector = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +82,42 @@ def _ready(
     return f"configuration {config}: {'; '.join(lacking)}" if lacking else configuration
 
 
-async def vectors_of(
-    orders: Sequence[Order], found: AsyncIterator[tuple[Rebuilt, Exact]]
-) -> dict[Order, npt.NDArray[np.float64] | None]:
-    """(d,) each order's vector out of a replay; None where it cannot be what a worker had."""
-    wanted, vectors = set(orders), dict[Order, npt.NDArray[np.float64] | None]()
+async def replayed(
+    past: Past,
+    logs: Sequence[DecisionLog],
+    definitions: Definitions,
+    *,
+    lifetimes_ms: Mapping[str, int],
+    future_ms: int,
+) -> dict[Order, Vector | None]:
+    """Each order's vector out of a replay, (d,), of those that were decided with these features.
+
+    None where it cannot be what a worker had.
+    """
+    vectors = dict[Order, Vector | None]()
+    ours = [log for log in logs if log.feature_hash == definitions.vector.hash]
+    for topic in sorted({log.topic for log in ours}):
+        wanted = [log for log in ours if log.topic == topic]
+        upto = {log.partition: log.offset for log in sorted(wanted, key=lambda log: log.offset)}
+        from_ms = min(log.at_ms for log in wanted)
+        found = rebuilt(past, definitions, topic, upto, from_ms=from_ms, lifetimes_ms=lifetimes_ms, future_ms=future_ms)
+        vectors |= await _vectors_of({order_of(log) for log in wanted}, found)
+    return vectors
+
+
+def order_of(log: DecisionLog) -> Order:
+    """The record of the order."""
+    return log.topic, log.partition, log.offset
+
+
+async def _vectors_of(
+    wanted: Collection[Order], found: AsyncIterator[tuple[Rebuilt, Exact]]
+) -> dict[Order, Vector | None]:
+    vectors = dict[Order, Vector | None]()
     async for one, exact in found:
-        applied, offsets = one.range.tag.applied, one.range.tag.offset.tolist()
-        for row, offset in enumerate(offsets):
-            order = (one.range.topic, applied.partition, offset)
+        partition = one.range.tag.applied.partition
+        for row, offset in enumerate(one.range.tag.offset.tolist()):
+            order = (one.range.topic, partition, offset)
             if order in wanted:
                 vectors[order] = one.rows[row] if exact[row] else None
     return vectors
