@@ -60,7 +60,7 @@ class HalfSpace:
 
     kind: ClassVar[str] = "half_space"
     additive: ClassVar[bool] = False
-    __slots__ = ("_bits", "_columns", "_ensemble", "low", "reads", "span", "trees", "usual", "width", "window")
+    __slots__ = ("_bits", "_ensemble", "columns", "low", "reads", "span", "trees", "usual", "width", "window")
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class HalfSpace:
         """`low` and `span` (r,) scale squashed values; `window`: of how many vectors the masses are; 0: none yet."""
         self.trees, self.window, self.reads, self.width = trees, window, tuple(reads), len(names)
         self.low, self.span, self.usual = low, span, usual
-        self._columns: Ints = np.array([names.index(name) for name in reads], dtype=np.int64)
+        self.columns: Ints = np.array([names.index(name) for name in reads], dtype=np.int64)
         self._bits = _bits(trees, _FEW * window)
         self._ensemble = Ensemble(_summed(trees, _FEW * window), np.arange(len(reads))) if window else None
 
@@ -150,7 +150,7 @@ class HalfSpace:
 
     def _scaled(self, x: Floats) -> Floats:
         """(n, d) -> (n, r), 0 to 1 for what lies where values were seen."""
-        above = log2_line(x[:, self._columns]) - self.low
+        above = log2_line(x[:, self.columns]) - self.low
         return np.divide(above, self.span, out=np.zeros_like(above), where=self.span > 0)
 
     def _way(self, scaled: Floats, tree: int) -> list[tuple[Ints, Ints]]:

@@ -37,39 +37,49 @@ class HalfSpaceLearner(Learner):
     told = HalfSpaceSettings
 
     def _new(self) -> Any:
-        told = self.settings
-        return (
-            preprocessing.MinMaxScaler(),
-            preprocessing.StandardScaler(with_std=False),  # for what is usual
-            anomaly.HalfSpaceTrees(n_trees=told.trees, height=told.height, window_size=told.window, seed=self.seed),
-        )
+        return untaught(self.settings, self.seed)
 
     def _learn(self, x: Floats, fraud: list[bool]) -> None:
-        scaler, usual, trees = self.model
-        for row, bad in zip(log2_line(x).tolist(), fraud, strict=True):
-            if bad:
-                continue
-            case = dict(zip(self.reads, row, strict=True))
-            scaler.learn_one(case)
-            usual.learn_one(case)
-            trees.learn_one(scaler.transform_one(case))
+        teach(self.model, self.reads, x[~np.array(fraud, dtype=np.bool_)])
 
     def scorer(self, names: Sequence[str]) -> HalfSpace:
         """The masses of the last whole window."""
-        scaler, usual, trees = self.model
-        ready = not trees._first_window
-        low, high = (
-            np.array([of[name].get() if ready else 0.0 for name in self.reads]) for of in (scaler.min, scaler.max)
-        )
-        return HalfSpace(
-            _heaps(trees, self.reads if ready else ()),
-            self.settings.window if ready else 0,
-            self.reads,
-            low,
-            high - low,
-            np.array([inverse_log2_line(usual.means.get(name, 0.0)) for name in self.reads]),
-            names,
-        )
+        return trees_of(self.model, self.reads, names)
+
+
+def untaught(told: HalfSpaceSettings, seed: int) -> tuple[Any, Any, Any]:
+    """Scaler, means and trees that know nothing."""
+    return (
+        preprocessing.MinMaxScaler(),
+        preprocessing.StandardScaler(with_std=False),  # for what is usual
+        anomaly.HalfSpaceTrees(n_trees=told.trees, height=told.height, window_size=told.window, seed=seed),
+    )
+
+
+def teach(model: tuple[Any, Any, Any], reads: Sequence[str], x: Floats) -> None:
+    """(n, len(reads)) vectors, one after the other."""
+    scaler, usual, trees = model
+    for row in log2_line(x).tolist():
+        case = dict(zip(reads, row, strict=True))
+        scaler.learn_one(case)
+        usual.learn_one(case)
+        trees.learn_one(scaler.transform_one(case))
+
+
+def trees_of(model: tuple[Any, Any, Any], reads: Sequence[str], names: Sequence[str]) -> HalfSpace:
+    """The masses of the last whole window, scaled as values are by now; no trees before the first has ended."""
+    scaler, usual, trees = model
+    ready = not trees._first_window
+    low, high = (np.array([of[name].get() if ready else 0.0 for name in reads]) for of in (scaler.min, scaler.max))
+    return HalfSpace(
+        _heaps(trees, reads if ready else ()),
+        trees.window_size if ready else 0,
+        reads,
+        low,
+        high - low,
+        np.array([inverse_log2_line(usual.means.get(name, 0.0)) for name in reads]),
+        names,
+    )
 
 
 def _heaps(trees: Any, reads: Sequence[str]) -> Halvings:
