@@ -23,7 +23,9 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from schemas import events as shapes
+from schemas.cloudevents import data_of
 from schemas.events import Event, Label
+from schemas.frames import schema_id
 from schemas.money import DEFAULT_RATES
 from schemas.outcomes import Outcome
 from schemas.places import at_byte, cannot_be_deep, deeper_than
@@ -55,6 +57,8 @@ class Reason(StrEnum):
     CONFLICTING_ID = "conflicting_id"
     UNKNOWN_TYPE = "unknown_type"
     BAD_ID = "bad_id"
+    UNKNOWN_SCHEMA = "unknown_schema"
+    NOT_AVRO = "not_avro"
     EMPTY = "empty"
 
 
@@ -152,12 +156,14 @@ class _Codec:
     keyless: bool  # a record may do without user_id and visitor_id
 
 
-def _carefully(codec: _Codec, value: bytes | None) -> Event | Fault:
-    """One record with every check, cheapest and most telling first."""
+def _carefully(codec: _Codec, value: bytes | None, *, enclosed: bool = False) -> Event | Fault:
+    """One record with every check, cheapest and most telling first. `enclosed`: it came in an envelope."""
     if not value:
         return Fault(Reason.EMPTY, "$", "the record has no value")
     if len(value) > MAX_RECORD_BYTES:
         return Fault(Reason.TOO_LARGE, "$", f"{len(value)} bytes: want at most {MAX_RECORD_BYTES}")
+    if (number := schema_id(value)) is not None:
+        return Fault(Reason.UNKNOWN_SCHEMA, "$", f"written by schema {number} of a registry: {_TO_READ}")
     if not value.isascii():
         try:
             value.decode()
@@ -168,12 +174,24 @@ def _carefully(codec: _Codec, value: bytes | None) -> Event | Fault:
     try:
         event: Event = codec.decode(value)
     except msgspec.ValidationError as error:
-        return _invalid(str(error))
+        data = None if enclosed else data_of(value)
+        return _invalid(str(error)) if data is None else _enclosed(codec, data)
     except (msgspec.DecodeError, RecursionError) as error:
         return _malformed(value, str(error))
     if 92 in value or 127 in value or 0xC2 in value:  # an escape, DEL, or what C1 controls begin with in UTF-8
         return _control_in_id(event) or event
     return event
+
+
+_TO_READ = "set HEADRACE_SCHEMA_REGISTRY__URL for the workers, then `headrace dlq redrive`"
+
+
+def _enclosed(codec: _Codec, data: bytes) -> Event | Fault:
+    """The event in a CloudEvent's envelope; a fault's path begins at the envelope."""
+    if not data:
+        return Fault(Reason.MISSING_FIELD, "$.data", "a CloudEvent in structured mode has the event in `data`, as JSON")
+    read = _carefully(codec, data, enclosed=True)
+    return Fault(read.reason, f"$.data{read.path[1:]}", read.detail) if isinstance(read, Fault) else read
 
 
 _AT = re.compile(r"(.*?)(?: - at `(\$.*)`)?", re.DOTALL)

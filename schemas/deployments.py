@@ -20,7 +20,7 @@ from msgspec import Struct
 from schemas.decisions import NewerVersionError
 
 DEPLOYMENT_VERSION: Final = 1
-CONTENT_VERSION: Final = 2  # 1: without models of the registry, and without files that are no text
+CONTENT_VERSION: Final = 3  # 2: without a model of sessions; 1: without any of the registry, or files that are no text
 TOPIC: Final = "models"
 DEPLOYMENT_KEY: Final = b"deployment"
 
@@ -46,7 +46,7 @@ class Deployment(Struct, frozen=True, tag="deployment", tag_field="type"):
     number: int
     champion: Ref | None
     challengers: tuple[Ref, ...]  # score, and never act
-    online: Mapping[str, Ref]  # by the champion's member of which it is a newer snapshot
+    online: Mapping[str, Ref]  # by the champion's member of which it is a newer snapshot; `sessions` is of no champion
     at_ms: int
     why: str
     by: str
@@ -76,6 +76,7 @@ class Content(Struct, frozen=True):
     champion: Ref | None = None
     online: Mapping[str, Ref] = {}
     challengers: tuple[Ref, ...] = ()
+    sessions: Ref | None = None  # says which sessions are unusual
 
 
 class Configured(Struct, frozen=True, tag="configuration", tag_field="type"):

@@ -50,13 +50,15 @@ class Key(NamedTuple):
 
 
 class Told(Struct, gc=False, frozen=True):
-    """Of a record of `matured`, all but the vector: what was said of which decision, and when."""
+    """Of a record of `matured`, all but the vector: what was said of which decision, where it lies, and when."""
 
     event_id: str
     decision_id: str
     due_ms: int
     label: Label
     turn: int
+    partition: int
+    offset: int
 
     @property
     def key(self) -> Key:

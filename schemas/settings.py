@@ -2,8 +2,9 @@
 
 `HEADRACE_KAFKA__BROKERS` is `settings.kafka.brokers`: prefix `HEADRACE_`, `__` between the levels, JSON where a value
 is a table. All of it is frozen; deeper code takes the two or three values it needs. Passwords are `SecretStr`: a repr,
-an error or a log line never shows them. Errors name the variable, the value it had and the remedy. The price: pydantic
-costs about 100 ms of import, so nothing that must answer at once imports this module at the top.
+an error or a log line never shows them, and each may come from a file (secretfiles.py). Errors name the variable, the
+value it had and the remedy. The price: pydantic costs about 100 ms of import, so nothing that must answer at once
+imports this module at the top.
 """
 
 from __future__ import annotations
@@ -13,19 +14,21 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
 )
 
 from schemas.money import DEFAULT_BASE, DEFAULT_RATES, RateError, Rates
+from schemas.secretfiles import SUFFIX, SecretFileError, from_files
 
 PREFIX = "HEADRACE_"
 HOUR_MS = 3_600_000
@@ -237,7 +240,9 @@ class Learner(_Part):
     """The label queue and the online models that learn from it (`headrace learn`)."""
 
     group: str = Field(default="headrace-learner", min_length=1, description="consumer group; one of it learns")
-    models: str = Field(default="online_logistic", min_length=1, description="online models, several with commas")
+    models: str = Field(
+        default="online_logistic,sessions", min_length=1, description="online models, several with commas"
+    )
     mature_days: float = Field(
         default=120.0,
         ge=0,
@@ -254,6 +259,9 @@ class Learner(_Part):
     )
     snapshot_rows: int | None = Field(
         default=None, ge=1, description="also a snapshot after so many labels, whatever the time"
+    )
+    checkpoint_s: float = Field(
+        default=600.0, gt=0, description="least time between two checkpoints of the label queue in the registry"
     )
     goods: float | None = Field(
         default=None, gt=0, le=1, description="share of good orders that is learned; default: the model's own"
@@ -291,6 +299,13 @@ class Learner(_Part):
         return self
 
 
+class Plan(_Part):
+    """The shop that the store must hold: `headrace features budget` predicts it, `headrace doctor` looks at it."""
+
+    users: float | None = Field(default=None, ge=1, description="accounts that there will be; default: not planned")
+    orders_per_day: float | None = Field(default=None, ge=0, description="default: a tenth of the users")
+
+
 class Retrain(_Part):
     """When a model is trained anew, on what, and what it takes (`headrace retrain`)."""
 
@@ -314,6 +329,73 @@ class Retrain(_Part):
     )
 
 
+class SchemaRegistry(_Part):
+    """Whose schemas records name that are no plain JSON: Avro, or JSON behind a schema's id (extra `avro`)."""
+
+    url: str | None = Field(
+        default=None, description="what comes before /schemas/ids; default: none, and such records are dead letters"
+    )
+    username: str | None = Field(default=None, description="of the login, where it wants one")
+    password: SecretStr | None = Field(default=None, description="of the login")
+    ca_file: File | None = Field(default=None, description="certificates of the authority that signed the registry's")
+    timeout_ms: int = Field(
+        default=5_000, ge=100, description="no answer within this: it is asked again, and waited for"
+    )
+
+    @property
+    def base(self) -> str:
+        return (self.url or "").rstrip("/")
+
+    @property
+    def tls(self) -> bool:
+        return urlsplit(self.base).scheme == "https"
+
+    @property
+    def shown(self) -> str:
+        """The URL without a password, for messages."""
+        return without_password(self.base)
+
+    @model_validator(mode="after")
+    def _whole(self) -> SchemaRegistry:
+        if self.url is None:
+            return self
+        if urlsplit(self.url).scheme not in ("http", "https") or not _is_whole(self.url):
+            raise ValueError("schema_registry.url (hidden) is not http://host:port/path, or https://: without a login")
+        if urlsplit(self.url).username is not None:
+            raise ValueError(
+                "schema_registry.url (hidden) has a login in it: put it into HEADRACE_SCHEMA_REGISTRY__USERNAME and "
+                "HEADRACE_SCHEMA_REGISTRY__PASSWORD"
+            )
+        if (self.username is None) != (self.password is None):
+            raise ValueError("schema_registry.username and schema_registry.password go together: set both or neither")
+        return self
+
+
+class Serving(_Part):
+    """The HTTP API and the live page (`headrace serve`)."""
+
+    host: str = Field(default="127.0.0.1", min_length=1, description="0.0.0.0 where others may ask: with api_key")
+    port: int = Field(default=8080, ge=0, le=65_535, description="0: any free port; the process says which")
+    api_key: SecretStr | None = Field(
+        default=None, min_length=16, description="what callers must send; needed unless host is this machine alone"
+    )
+    recent: int = Field(default=2_000, ge=10, le=100_000, description="decisions, and anomalies, that are in memory")
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can ask."""
+        return self.host in ("127.0.0.1", "::1", "localhost")
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Serving:
+        if not self.loopback and self.api_key is None:
+            raise ValueError(
+                f"serving.host {self.host} lets others ask: set HEADRACE_SERVING__API_KEY (16 characters or more), or "
+                "leave the host at 127.0.0.1"
+            )
+        return self
+
+
 class Settings(BaseSettings):
     """Everything a process is told from outside."""
 
@@ -328,10 +410,16 @@ class Settings(BaseSettings):
     watchdog: Watchdog = Watchdog()
     archive: Archive = Archive()
     registry: Registry = Registry()
+    schema_registry: SchemaRegistry = SchemaRegistry()
     learner: Learner = Learner()
+    serving: Serving = Serving()
     retrain: Retrain = Retrain()
+    plan: Plan = Plan()
     delivery: Literal["at-least-once", "exactly-once"] = Field(
         default="at-least-once", description="exactly-once: one Kafka transaction per range"
+    )
+    cloudevents: bool = Field(
+        default=True, description="CloudEvents headers on `fraud` and `anomalies`: 174 bytes a record"
     )
     shards: int = Field(default=16, ge=1, le=1024, description="of the state space; pinned at first start")
     partitions: int = Field(default=4, ge=1, le=1000, description="of each input topic where headrace creates it")
@@ -349,6 +437,9 @@ class Settings(BaseSettings):
         default=None,
         description="a folder with manifest.json and what it names: it decides, whatever the registry says; default: "
         "the registry's champion, else the shop's own",
+    )
+    log_format: Literal["console", "json"] = Field(
+        default="console", description="of the log on standard error: text, or one JSON object a line"
     )
     data: File | None = Field(default=None, description="folder of data sets for replay, fit and figures")
 
@@ -374,7 +465,12 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments (the command line) before the environment, and nothing else: no .env file is read."""
+        """Arguments (the command line) before the environment, and nothing else: no .env file is read.
+
+        Secrets in files are of the environment: the source has what they hold.
+        """
+        assert isinstance(env_settings, EnvSettingsSource)
+        env_settings.env_vars = from_files(env_settings.env_vars, secrets())
         return init_settings, env_settings
 
 
@@ -389,11 +485,13 @@ def load(**overrides: Any) -> Settings:
         raise BadSettingsError("\n".join(map(_line, error.errors(include_url=False)))) from None
     except SettingsError as error:
         raise BadSettingsError(_unparsed(error)) from None
+    except SecretFileError as error:
+        raise BadSettingsError(str(error)) from None
 
 
 def unknown_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str | None]:
     """Variables with our prefix that no setting reads, each with the nearest name that one does: typing slips."""
-    known = variables()
+    known = {*variables(), *(name + SUFFIX for name in secrets())}
     read = {name.upper() for name in environ if name.upper().startswith(PREFIX)} - NOT_SETTINGS
     slips = [name for name in sorted(read) if name not in known and name.split("__")[0] not in known]
     return {name: next(iter(get_close_matches(name, known, 1)), None) for name in slips}
@@ -407,6 +505,15 @@ def variables() -> dict[str, FieldInfo]:
         if isinstance(field.annotation, type) and issubclass(field.annotation, _Part):
             found |= {f"{PREFIX}{name}__{inner}".upper(): part for inner, part in field.annotation.model_fields.items()}
     return found
+
+
+def secrets() -> list[str]:
+    """Those of the variables that hold a secret: each may name a file instead, with `_FILE` behind its name."""
+    return [name for name, field in variables().items() if _is_secret(field)]
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    return field.annotation is SecretStr or SecretStr in get_args(field.annotation)
 
 
 def without_password(url: str) -> str:
@@ -433,7 +540,7 @@ def _line(fault: Mapping[str, Any]) -> str:
     if field is None or isinstance(fault["input"], dict | BaseModel):
         return message if not name else f"{name}: {message}"
     rest = ".".join(at[levels:])
-    shown = "(hidden)" if "SecretStr" in str(field.annotation) else repr(fault["input"])
+    shown = "(hidden)" if _is_secret(field) else repr(fault["input"])
     where = f" at {rest}" if rest else ""
     return f"{name} {shown}{where}: {message}" + (f" ({field.description})" if field.description else "")
 

@@ -137,7 +137,7 @@ _OUTPUT_TOPICS = (
         "user_id, else visitor_id",
         90 * DAY_MS,
         ("the shop",),
-        "Sessions that look like bots or cart stuffing, with the rule that says so.",
+        "Sessions that look like bots or cart stuffing, or like few others, and why.",
     ),
     Topic(
         "models",
@@ -149,6 +149,17 @@ _OUTPUT_TOPICS = (
         "headrace worker, headrace models",
         ("headrace worker", "headrace explain", ARCHIVE),
         "Which models are in force, told at each change, and what each configuration is made of that a decision names.",
+    ),
+    Topic(
+        "sessions",
+        "session_id",
+        1,
+        90 * DAY_MS,
+        "delete",
+        OUTPUT_MESSAGE_BYTES,
+        "headrace worker",
+        ("headrace learn", ARCHIVE),
+        "What sessions looked like at their 4th, 8th, 16th, ... event: of these is learned which are usual.",
     ),
     Topic(
         "matured",

@@ -22,6 +22,7 @@ from aiokafka.errors import (  # type: ignore[import-untyped] # same
     GroupAuthorizationFailedError,
     IllegalSaslStateError,
     IllegalStateError,
+    IncompatibleBrokerVersion,
     InvalidProducerEpoch,
     InvalidProducerIdMapping,
     InvalidTopicError,
@@ -45,7 +46,7 @@ from aiokafka.helpers import create_ssl_context  # type: ignore[import-untyped] 
 from aiokafka.producer.message_accumulator import BatchBuilder  # type: ignore[import-untyped] # same
 from aiokafka.protocol.abstract import AbstractType  # type: ignore[import-untyped] # same
 from aiokafka.protocol.admin import DescribeConfigsRequest  # type: ignore[import-untyped] # same
-from aiokafka.protocol.api import Request, RequestStruct, Response  # type: ignore[import-untyped] # same
+from aiokafka.protocol.api import Request, RequestStruct, Response, ResponseHeader_v0  # type: ignore[import-untyped] # same
 from aiokafka.protocol.commit import OffsetCommitRequest  # type: ignore[import-untyped] # same
 from aiokafka.protocol.fetch import FetchRequest  # type: ignore[import-untyped] # same
 from aiokafka.protocol.group import HeartbeatRequest  # type: ignore[import-untyped] # same
@@ -105,6 +106,7 @@ __all__ = [
     "HeartbeatRequest",
     "IllegalSaslStateError",
     "IllegalStateError",
+    "IncompatibleBrokerVersion",
     "Int16",
     "Int32",
     "Int64",
@@ -127,6 +129,7 @@ __all__ = [
     "Request",
     "RequestStruct",
     "Response",
+    "ResponseHeader_v0",
     "RoundRobinPartitionAssignor",
     "SaslAuthenticationFailed",
     "Schema",

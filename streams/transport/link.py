@@ -6,6 +6,7 @@ out of `repr`.
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +44,18 @@ class KafkaSettings(Protocol):
     def key_file(self) -> Path | None: ...
     @property
     def key_password(self) -> Secret | None: ...
+
+
+class Leaving(ssl.SSLObject):
+    """TLS that says its own goodbye and waits for nobody's, as the standard lets it.
+
+    A broker that holds back the answer to a fetch reads nothing more of that connection; asyncio and uvloop wait 30 s
+    for its notice, and a worker that was told to end would be killed for it.
+    """
+
+    def unwrap(self) -> None:
+        with contextlib.suppress(ssl.SSLWantReadError):  # ours is on its way, theirs is not here
+            super().unwrap()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +133,7 @@ class Link:
             raise Stop(
                 f"{self.ca_file} holds no certificates ({error.reason}): want a PEM file (HEADRACE_KAFKA__CA_FILE)"
             ) from error
+        context.sslobject_class = Leaving
         return context
 
     def _with_certificate(self) -> ssl.SSLContext:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
@@ -37,6 +37,7 @@ from streams.transport.aio import (
 )
 from streams.transport.link import Link
 from streams.transport.records import Fetched, unread
+from streams.transport.release import FeaturesRequest, Release, release_of
 from streams.transport.requests import PermittedRequest, StableOffsetRequest, TopicsRequest
 
 EARLIEST, LATEST = -2, -1
@@ -46,7 +47,7 @@ BACKOFF_S = 0.05
 FETCH_WAIT_MS = 2  # of a fetch where nothing is; the embedded broker answers none at all to one that does not wait
 LOADED_WAIT_MS = 100  # and on a busy machine too often none to a short wait, although it tells of a further end
 LOADED_TRIES = 50
-BROKER_RESOURCE = 4
+TOPIC_RESOURCE, BROKER_RESOURCE = 2, 4
 HIDDEN = 29  # the code of a topic that we may not even know of
 
 UNKNOWN = -(2**31)  # no operations are told: by a broker that cannot, or was not asked
@@ -107,6 +108,11 @@ class LogReader:
         """The cluster's id: what tells the embedded broker from the others."""
         return str((await self._retry("the cluster's id", lambda: self._any_node(TopicsRequest([])))).cluster_id)
 
+    async def release(self) -> Release:
+        """Which release a broker of the cluster is, as far as it tells."""
+        reply = await self._retry("the broker's features", lambda: self._any_node(FeaturesRequest()))
+        return release_of(reply.tags)
+
     async def topics(self, names: Iterable[str]) -> dict[str, TopicFacts]:
         """Those of the topics that exist. Raises Stop where we may not see one of them."""
         wanted = sorted(names)
@@ -123,6 +129,11 @@ class LogReader:
     async def broker_settings(self, names: Iterable[str]) -> Mapping[str, str]:
         """Settings of one broker; empty where we may not ask."""
         return await self._retry("the broker's settings", lambda: self._describe_broker(sorted(names)))
+
+    async def topic_settings(self, topics: Iterable[str], names: Iterable[str]) -> dict[str, Mapping[str, str]]:
+        """Settings of topics, by topic; without those of which we may not ask."""
+        asked = [(TOPIC_RESOURCE, topic, sorted(names)) for topic in topics]
+        return await self._retry("the topics' settings", lambda: self._describe_topics(asked))
 
     async def joinable(self, group: str) -> bool:
         """Whether we may be members of the group; raises Stop where we may not even know of it."""
@@ -254,7 +265,11 @@ class LogReader:
         node = client.get_random_node()
         reply = await client.send(node, DescribeConfigsRequest([(BROKER_RESOURCE, str(node), names)]))
         ((error, _, _, _, entries, *_),) = reply.resources
-        return {} if error else {entry[0]: entry[1] for entry in entries if entry[1] is not None}
+        return {} if error else _told(entries)
+
+    async def _describe_topics(self, asked: list[tuple[int, str, list[str]]]) -> dict[str, Mapping[str, str]]:
+        reply = await self._any_node(DescribeConfigsRequest(asked))
+        return {topic: _told(entries) for error, _, _, topic, entries, *_ in reply.resources if not error}
 
     async def _any_node(self, request: Any) -> Any:
         client = await self._connected()
@@ -306,6 +321,11 @@ class LogReader:
                 self._client.force_metadata_update()
             await asyncio.sleep(backoff_s)
             backoff_s = min(1.0, backoff_s * 2)
+
+
+def _told(entries: Iterable[Sequence[Any]]) -> Mapping[str, str]:
+    """The settings of a resource that have a value."""
+    return {entry[0]: entry[1] for entry in entries if entry[1] is not None}
 
 
 def _passing(error: KafkaError) -> bool:

@@ -51,6 +51,7 @@ class Watchdog:
     stall_s: float  # session timeout and grace
     assignment_s: float = 30.0
     excused: Callable[[], bool] = lambda: False
+    tell: Callable[[float], object] = float  # for how long nothing has moved; 0 where that is excused
     look_every_s: float = LOOK_EVERY_S
     clock: Callable[[], float] = time.monotonic
     _seen: dict[TP, tuple[int, int | None]] = field(default_factory=dict)
@@ -78,7 +79,9 @@ class Watchdog:
             allowed_s = self.assignment_s
         if still_s > PROBE_AFTER_S and (self.excused() or not await self._broker_answers()):
             self._spare()
-        elif still_s > allowed_s:
+            still_s = 0.0
+        self.tell(still_s)
+        if still_s > allowed_s:
             raise StalledError(what)
 
     def _unassigned(self, now: float) -> tuple[float, str]:
