@@ -121,11 +121,10 @@ def _waiting(board: Board) -> str:
 
 def summary(board: Board, seconds: float, first_decision_s: float | None) -> list[str]:
     """The closing words: does it add up, how quick was it, and what became of whom."""
-    verdicts, dead = board.verdicts, board.dead.total()
     lines = [
         f"In {seconds:.0f} s {board.sent.total():,} events were sent and {board.consumed.total():,} consumed: "
         f"{board.decided:,} orders decided,",
-        f"{verdicts['duplicate']:,} duplicates dropped, {dead:,} dead letters.",
+        f"{board.duplicates:,} duplicates dropped, {board.dead.total():,} dead letters.",
     ]
     latency = board.latency_ms()
     if first_decision_s is not None:
@@ -180,7 +179,7 @@ def _counts_table(board: Board, at_s: float) -> Table:
         ("/s", f"{board.rate(at_s):,.0f}", ""),
         ("orders", f"{board.decided:,}", "bold"),
         *((f"{action}", f"{board.actions[action]:,}", STYLES[action]) for action in reversed(ACTIONS)),
-        ("duplicates", f"{board.verdicts['duplicate']:,}", ""),
+        ("duplicates", f"{board.duplicates:,}", ""),
         ("dead letters", f"{board.dead.total():,}", ""),
         ("p50/p99 ms", f"{latency[0]:.0f}/{latency[1]:.0f}" if latency else "-", ""),
     ]
