@@ -23,7 +23,7 @@ from models.scorer import Scorer
 
 MANIFEST_FILE: Final = "manifest.json"
 
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _FILE: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,95}")
 
 
@@ -80,7 +80,7 @@ def pack(model: Scorer, *, name: str, version: str, **about: Any) -> dict[str, b
 
 def checked_name(written: str, what: str = "name") -> str:
     """The name or version of a model, which leads nowhere else as part of a path; raises ArtefactError."""
-    if not _NAME.fullmatch(written):
+    if not NAME.fullmatch(written):
         raise ArtefactError(f"model {what} {written!r}: want small letters, digits, '.', '-' and '_', at most 64")
     return written
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, Final, Self
 
 import numpy as np
@@ -163,6 +163,11 @@ class Blend:
         still = np.abs(far) < _STILL
         slope: Floats = np.where(still, 1.0, (self.calibration.logit(total) - self.base) / np.where(still, 1.0, far))
         return slope
+
+
+def members_in(files: Iterable[str]) -> set[str]:
+    """The members of a blend that has these files."""
+    return {file.partition(".")[0] for file in files if file != FILE}
 
 
 def _logit(score: Floats) -> Floats:

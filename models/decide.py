@@ -24,8 +24,9 @@ import numpy.typing as npt
 from models.exact import Floats
 from models.expression import Columns, Values
 from models.reasons import NO_MODEL_REASON, plain
-from models.rules import PRECEDENCE, SCORE, Rule, Rules, hits
+from models.rules import PRECEDENCE, SCORE, UNUSUAL_SESSION, Rule, Rules, hits
 from models.scorer import Scorer
+from models.sessions import Sessions
 from schemas.decisions import Action, ReasonCode
 
 Bools = npt.NDArray[np.bool_]
@@ -34,6 +35,7 @@ Names = tuple[str, ...]
 Reasons = tuple[ReasonCode, ...]
 
 HIGH_SCORE: Final = "HIGH_SCORE"  # no input has this name: conditions call the model's score by it
+RARE: Final = "UNUSUAL_SESSION"
 TOP_INPUTS: Final = 3  # of the model's inputs that are named as reasons
 _ALLOW, _REVIEW, _BLOCK = range(3)
 _ACTIONS: Final[tuple[Action, ...]] = ("allow", "review", "block")
@@ -52,11 +54,11 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class Unusual:
-    """A session rule that holds for one row."""
+    """A session rule that holds for one row, or what a model says of it."""
 
     row: int
     rule: str
-    reason: ReasonCode
+    reasons: Reasons
 
 
 @runtime_checkable
@@ -169,11 +171,16 @@ class Decider:
         ]
 
     def _input_reason(self, place: int, row: Floats) -> ReasonCode:
-        (column, name), usual = self._reads[place], self._usual[place]
-        value = float(row[column]) + 0.0
-        side = "HIGH" if value > usual else "LOW"
-        called = self._words.get(name, name)
-        return ReasonCode(f"{side}_{name.upper()}", f"{called}: {plain(value)}, usually {plain(usual)}", value)
+        column, name = self._reads[place]
+        return _input_told(name, float(row[column]), self._usual[place], self._words)
+
+
+def _input_told(name: str, value: float, usual: float, words: Mapping[str, str]) -> ReasonCode:
+    """What is unusual about an input."""
+    value += 0.0  # no -0.0
+    side = "HIGH" if value > usual else "LOW"
+    text = f"{words.get(name, name)}: {plain(value)}, usually {plain(usual)}"
+    return ReasonCode(f"{side}_{name.upper()}", text, value)
 
 
 def _score_reason(score: float) -> ReasonCode:
@@ -188,8 +195,27 @@ def unusual_sessions(rules: Rules, names: Sequence[str], x: Floats) -> list[Unus
     for place, rule in enumerate(rules.session_rules):
         rows = np.flatnonzero(held[place])
         reasons = rule.reasons(columns, rows)
-        found += [Unusual(row, rule.name, reason) for row, reason in zip(rows.tolist(), reasons, strict=True)]
+        found += [Unusual(row, rule.name, (reason,)) for row, reason in zip(rows.tolist(), reasons, strict=True)]
     return sorted(found, key=lambda unusual: unusual.row)  # stable: the file's order inside a row
+
+
+def rare_sessions(
+    unusual_at: float, model: Sessions, words: Mapping[str, str], x: Floats, score: Floats
+) -> list[Unusual]:
+    """Those of (n, d) session vectors that are as unusual as that, by the model's `score` (n,)."""
+    rows = np.flatnonzero(score >= unusual_at)
+    if not len(rows):
+        return []
+    place = {name: at for at, name in enumerate(model.reads)}
+    found = []
+    for row, named in zip(rows.tolist(), model.most_unusual(x[rows], TOP_INPUTS), strict=True):
+        rarity = float(score[row])
+        whole = ReasonCode(RARE, f"more unusual than {100 * rarity:.2f} % of sessions of late", rarity)
+        values = (
+            (name, float(x[row, model.columns[place[name]]]), float(model.usual[place[name]])) for name, _ in named
+        )
+        found.append(Unusual(row, UNUSUAL_SESSION, (whole, *(_input_told(*one, words) for one in values))))
+    return found
 
 
 def _read(rules: Sequence[Rule], names: Sequence[str]) -> dict[str, int]:

@@ -81,17 +81,30 @@ def same(one: Deployment, other: Deployment) -> bool:
     return _acts(one) == _acts(other) and (one.challengers, one.online) == (other.challengers, other.online)
 
 
-def named_since(history: Iterable[Deployment], since_ms: int | None) -> set[str]:
-    """name/version of every model that was in force at some moment from `since_ms` on; None: ever.
-
-    `history`: newest first. The oldest that counts is the one that was in force at that moment.
-    """
-    named = set[str]()
-    for deployment in history:
-        named |= {ref.label for ref in deployment.refs}
-        if since_ms is not None and deployment.at_ms <= since_ms:
+def champion_since_ms(history: Iterable[Deployment], now: Deployment) -> int:
+    """When the champion of `now` was put in force. `history`: newest first, and read no further than that."""
+    found = now.at_ms
+    for before in history:
+        if before.champion != now.champion and before.number < now.number:
             break
-    return named
+        found = min(found, before.at_ms)
+    return found
+
+
+def in_force_since(history: Iterable[Deployment], since_ms: int | None) -> Iterator[Deployment]:
+    """Those that were in force at some moment from `since_ms` on; None: all. `history`: newest first.
+
+    The oldest that counts is the one that was in force at that moment.
+    """
+    for deployment in history:
+        yield deployment
+        if since_ms is not None and deployment.at_ms <= since_ms:
+            return
+
+
+def named_since(history: Iterable[Deployment], since_ms: int | None) -> set[str]:
+    """name/version of every model that was in force at some moment from `since_ms` on."""
+    return {ref.label for deployment in in_force_since(history, since_ms) for ref in deployment.refs}
 
 
 def _acts(deployment: Deployment) -> tuple[Ref | None, bool]:

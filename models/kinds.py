@@ -21,6 +21,7 @@ KINDS: Final[Mapping[str, str]] = {
     "online_logistic": "models.online_logistic:OnlineLogistic",
     "adaptive_forest": "models.adaptive_forest:AdaptiveForest",
     "half_space": "models.half_space:HalfSpace",
+    "sessions": "models.sessions:Sessions",
     "network": "models.network:Network",
 }
 

@@ -3,13 +3,17 @@
     <url>/<name>/<version>/claim.json      first: this version is somebody's
                            ...             the files of the model's kind, and card/... for people
                            manifest.json   last: from here on the version is there
-    <url>/deployments/<number>.json        one for each change of what is in force
+    <url>/deployments/<number>.json        one for each change of what is in force (deployment_log.py)
 
 Nothing is ever changed once it is there, so there is nothing to lock: who wants a number takes it by making its file,
 and of two who try one is told that it is taken (storage/places.py). A reader sees a version whole or not at all, since
 whoever has no manifest is not there. What is removed loses its manifest first.
 
-The price: a number may be skipped where a writer died, and what lies around of it is removed a day later by `collect`.
+A learner puts a version every ten minutes, so nothing here lists all files but who asks for all of a model's versions:
+`begun` lists folders, and one file tells whether a version is there.
+
+The price: a number may be skipped where a writer died; what lies around of it is removed in time
+(collecting.py).
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from secrets import token_hex
 from typing import Any, Final
 
@@ -25,27 +30,23 @@ import msgspec
 from msgspec.structs import replace
 
 from models import artefact
-from models.artefact import MANIFEST_FILE, Artefact, Manifest, checked_name, manifest_of
+from models.artefact import MANIFEST_FILE, NAME, Artefact, Manifest, checked_name, manifest_of
+from models.deployment_log import AT_ONCE, PACK, PACKS, DeploymentLog
+from models.deployment_log import FOLDER as DEPLOYMENTS
+from models.deployment_log import RegistryError as RegistryError
 from models.deployments import Change, same
 from models.documents import ArtefactError
 from models.scorer import Scorer
 from schemas.decisions import encode
-from schemas.deployments import Deployment, Ref, decode_deployment
+from schemas.deployments import Deployment, Ref
+from storage.errors import StorageDown
 from storage.places import Place, place_of
 
-DEPLOYMENTS: Final = "deployments"  # no model has this name
 CLAIM_FILE: Final = "claim.json"
 CARD: Final = "card/"
-HALF_PUT_MS: Final = 86_400_000  # a version without a manifest of this age has no writer any more
 TRIES: Final = 1000  # others who were faster, each of them done
-AT_ONCE: Final = 16  # deployments read together
 
 _CARD_FILE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
-_DEPLOYMENT: Final = re.compile(rf"{DEPLOYMENTS}/(\d{{8,}})\.json")
-
-
-class RegistryError(ValueError):
-    """What was asked of the registry cannot be; the message names the model, what is there and the remedy."""
 
 
 class _Claim(msgspec.Struct, frozen=True):
@@ -64,7 +65,8 @@ class Registry:
     """Every method raises StorageDown where the place does not answer. Loaded models are checked, and run nothing."""
 
     def __init__(self, place: Place, now_ms: Callable[[], int] = _now_ms) -> None:
-        self.place, self._now_ms = place, now_ms
+        self.place, self.now_ms = place, now_ms
+        self._log = DeploymentLog(place, self._taken)
 
     @classmethod
     def at(cls, url: str | None) -> Registry:
@@ -79,11 +81,33 @@ class Registry:
 
     def names(self) -> list[str]:
         """Of every model."""
-        return sorted({name for name, _ in self._versions("")})
+        return sorted(name for name in self.folders() if next(self.newest(name), None) is not None)
+
+    def folders(self) -> list[str]:
+        """Of models, whether anything is whole there or not; other folders have names that no model has."""
+        return sorted(name for name in self.place.folders() if name != DEPLOYMENTS and NAME.fullmatch(name))
 
     def versions(self, name: str) -> list[str]:
-        """Of one model, oldest first where they are numbers; empty where there is none."""
-        return sorted((version for _, version in self._versions(checked_name(name))), key=_order)
+        """Of one model, oldest first where they are numbers; empty where there is none. Lists all its files."""
+        paths = (path.split("/") for path, _ in self.place.list(checked_name(name)))
+        return sorted((one[1] for one in paths if len(one) == 3 and one[2] == MANIFEST_FILE), key=_order)
+
+    def begun(self, name: str) -> list[str]:
+        """Of one model, in the same order; those too of which nobody knows yet whether they are whole."""
+        found = self.place.folders(checked_name(name))
+        return sorted((version for version in found if NAME.fullmatch(version)), key=_order)
+
+    def newest(self, name: str) -> Iterator[str]:
+        """The versions of one model, newest first: a request for each that is asked for."""
+        return (version for version in reversed(self.begun(name)) if self.has(name, version))
+
+    def has(self, name: str, version: str) -> bool:
+        """Whether a version is there."""
+        try:
+            self.manifest(name, version)
+        except ArtefactError:
+            return False
+        return True
 
     def manifest(self, name: str, version: str) -> Manifest:
         """Raises ArtefactError where there is no such version, or its manifest cannot be read."""
@@ -140,8 +164,7 @@ class Registry:
         if version is not None:
             return self._put(model, name, version, card or {}, about)
         for _ in range(TRIES):
-            taken = [version for _, version in self._versions(checked_name(name), CLAIM_FILE) if version.isdigit()]
-            taken += [version for version in self.versions(name) if version.isdigit()]
+            taken = [version for version in self.begun(name) if version.isdigit()]
             number = str(max(map(int, taken), default=0) + 1)
             packed = artefact.pack(model, name=name, version=number, **about)
             if self._claimed(manifest_of(packed[MANIFEST_FILE])):
@@ -157,7 +180,7 @@ class Registry:
             there = self._there(name, version)
             if there is not None and there != wanted.model_hash:
                 raise RegistryError(f"{wanted.label} is there and is another model: versions are never changed")
-            if version in self.versions(name):
+            if self.has(name, version):
                 return self.manifest(name, version)
         return self._written(packed, card)
 
@@ -173,10 +196,9 @@ class Registry:
 
     def _claimed(self, manifest: Manifest) -> bool:
         """Whether the version is ours now: nobody had it before."""
-        claim = encode(_Claim(manifest.model_hash, self._now_ms(), token_hex(8)))
-        return self._taken(f"{manifest.label}/{CLAIM_FILE}", claim) and manifest.version not in self.versions(
-            manifest.name
-        )
+        claim = encode(_Claim(manifest.model_hash, self.now_ms(), token_hex(8)))
+        taken = self._taken(f"{manifest.label}/{CLAIM_FILE}", claim)
+        return taken and not self.has(manifest.name, manifest.version)
 
     def _written(self, packed: Mapping[str, bytes], card: Mapping[str, bytes]) -> Manifest:
         manifest = manifest_of(packed[MANIFEST_FILE])
@@ -198,23 +220,11 @@ class Registry:
 
         `since`: the number that was the newest: then only what follows it is asked for, however many there have been.
         """
-        found = self._deployment(since) if since else None
-        if found is None:
-            newest = max(self._numbers(), default=0)
-            found = self._deployment(newest) if newest else None
-        if found is None:
-            return Deployment.none()
-        while (later := self._deployment(found.number + 1)) is not None:
-            found = later
-        return found
+        return self._log.newest(since) or Deployment.none()
 
     def history(self) -> Iterator[Deployment]:
         """Every deployment, newest first, read as they are asked for."""
-        numbers = sorted(self._numbers(), reverse=True)
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            for at in range(0, len(numbers), AT_ONCE):
-                found = pool.map(self._deployment, numbers[at : at + AT_ONCE])
-                yield from (deployment for deployment in found if deployment is not None)
+        return self._log.history()
 
     def deploy(self, change: Change, *, why: str, by: str) -> Deployment:
         """Puts in force what the change makes of what is; the deployment in force where it changes nothing."""
@@ -223,52 +233,32 @@ class Registry:
             wanted = change(now)
             if same(now, wanted):
                 return now
-            at_ms = max(self._now_ms(), now.at_ms)
+            at_ms = max(self.now_ms(), now.at_ms)
             new = replace(wanted, number=now.number + 1, at_ms=at_ms, why=why, by=by)
-            if self._taken(_deployment_path(new.number), encode(new)):
+            if self._log.add(new.number, encode(new)):
+                if new.number % PACK == 0:
+                    with suppress(StorageDown):  # it is in force; what is not packed now is packed another time
+                        self.tidy(PACKS)
                 return new
         raise RegistryError(f"{TRIES} other deployments were faster, one after the other; try again")
 
-    def _numbers(self) -> list[int]:
-        found = (_DEPLOYMENT.fullmatch(path) for path, _ in self.place.list(DEPLOYMENTS))
-        return [int(match[1]) for match in found if match]
-
-    def _deployment(self, number: int) -> Deployment | None:
-        path = _deployment_path(number)
-        try:
-            with self.place.open(path) as raw:
-                return decode_deployment(raw.read())
-        except FileNotFoundError:
-            return None
-        except msgspec.DecodeError as error:
-            raise RegistryError(
-                f"{self.place.shown}: {path} is no deployment ({error}): was it changed by hand? Restore or remove it"
-            ) from error
+    def tidy(self, most: int | None = None) -> None:
+        """Packs old deployments, `most` packs at once."""
+        self._log.pack(most)
 
     # ---- removing
 
-    def collect(self, keep: Collection[str], *, older_than_ms: int = 0, dry_run: bool = False) -> list[str]:
-        """Removes the versions that are not in `keep` (name/version) and were put at least so long ago; which.
+    def claim_ms(self, name: str, version: str) -> int | None:
+        """When a version was put, or begun; None where nobody claimed it: it was put there by hand."""
+        try:
+            return msgspec.json.decode(self._read(name, version, CLAIM_FILE), type=_Claim).at_ms
+        except ArtefactError:
+            return None
 
-        Never one that is in force now. One that was put there by hand, without a claim, has no age and stays.
-        """
-        now_ms, there = self._now_ms(), {f"{name}/{version}" for name, version in self._versions("")}
-        removed = []
-        for name, version in sorted(self._versions("", CLAIM_FILE)):
-            label = f"{name}/{version}"
-            if label in keep or now_ms - self._claim_ms(name, version) < (
-                older_than_ms if label in there else HALF_PUT_MS
-            ):
-                continue
-            if label in {ref.label for ref in self.deployed().refs}:
-                continue
-            if not dry_run:
-                self._remove(label)
-            removed.append(label)
-        return removed
-
-    def _claim_ms(self, name: str, version: str) -> int:
-        return msgspec.json.decode(self._read(name, version, CLAIM_FILE), type=_Claim).at_ms
+    def remove(self, labels: Collection[str]) -> None:
+        """Versions, by name/version."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(self._remove, labels))
 
     def _remove(self, label: str) -> None:
         """The manifest first: what is left is no version. The claim last: until then the number stays taken."""
@@ -276,13 +266,16 @@ class Registry:
         last = {f"{label}/{MANIFEST_FILE}": 0, f"{label}/{CLAIM_FILE}": 2}
         for path in sorted(paths, key=lambda path: last.get(path, 1)):
             self.place.remove(path)
+        self.place.prune(f"{label}/{CARD}".rstrip("/"))
+        self.place.prune(label)
+
+    def drop(self, name: str, version: str, file: str) -> None:
+        """A file of a version's card, which nobody needs any more."""
+        folder = f"{checked_name(name)}/{checked_name(version)}/{CARD}"
+        self.place.remove(folder + file)
+        self.place.prune(folder.rstrip("/"))
 
     # ---- files
-
-    def _versions(self, name: str, file: str = MANIFEST_FILE) -> list[tuple[str, str]]:
-        """(name, version) of each folder that holds this file."""
-        parts = [path.split("/") for path, _ in self.place.list(name)]
-        return [(one[0], one[1]) for one in parts if len(one) == 3 and one[2] == file]
 
     def _read(self, name: str, version: str, file: str) -> bytes:
         try:
@@ -314,7 +307,3 @@ def _check_names(name: str, card: Mapping[str, bytes]) -> None:
 
 def _order(version: str) -> tuple[bool, int, str]:
     return not version.isdigit(), int(version) if version.isdigit() else 0, version
-
-
-def _deployment_path(number: int) -> str:
-    return f"{DEPLOYMENTS}/{number:08d}.json"

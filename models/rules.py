@@ -35,6 +35,8 @@ Ints = npt.NDArray[np.int64]
 
 PRECEDENCE: Final[tuple[Action, ...]] = ("allow", "block", "review")
 SCORE: Final = "score"  # the name by which a condition may ask for the model's score
+UNUSUAL_SESSION: Final = "unusual_session"  # what an anomaly is called that a score tells of, and no rule
+UNUSUAL_AT: Final = 0.998  # where a file does not say it: one in 500. Another number is another GRAMMAR
 GRAMMAR: Final = "rules 1"  # part of the fingerprint: raise it when the same text comes to mean something else
 
 # Key -> whether it must be there.
@@ -84,11 +86,14 @@ class Rules:
     session_rules: tuple[Rule, ...] = ()
     review_at: float | None = None  # score from which an order is reviewed; None: never by score
     block_at: float | None = None
+    unusual_at: float = UNUSUAL_AT  # score from which a session is told of; none reaches 1
 
     @cached_property
     def fingerprint(self) -> str:
         """16 hex digits of what the file means: comments, spaces, brackets and the order of keys do not change it."""
-        meaning = [GRAMMAR, self.review_at, self.block_at, [r.meaning for r in (*self.rules, *self.session_rules)]]
+        rules = [r.meaning for r in (*self.rules, *self.session_rules)]
+        meaning = [GRAMMAR, self.review_at, self.block_at, rules]
+        meaning += [] if self.unusual_at == UNUSUAL_AT else [self.unusual_at]  # what does not say it is what it was
         return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()[:16]
 
 
@@ -110,13 +115,18 @@ def parse(text: str, names: Collection[str], session_names: Collection[str], sou
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RulesError(f"{source}: not TOML: {error}") from error
-    _known(document, {"score", "rule", "session_rule"}, source)
+    _known(document, {"score", "session", "rule", "session_rule"}, source)
     review_at, block_at = _thresholds(document.get("score", {}), f"{source}: [score]")
+    unusual_at = _unusual_at(document.get("session", {}), f"{source}: [session]")
     rules = [_rule(t, {*names, SCORE}, where, _RULE_KEYS) for t, where in _tables(document, "rule", source)]
     sessions = [_rule(t, session_names, where, _SESSION_KEYS) for t, where in _tables(document, "session_rule", source)]
     _distinct((rule.name for rule in (*rules, *sessions)), source)
+    if any(rule.name == UNUSUAL_SESSION for rule in sessions):
+        raise RulesError(
+            f"{source}: session_rule {UNUSUAL_SESSION!r}: the model of sessions has that name: give it another"
+        )
     ordered = sorted(rules, key=lambda rule: PRECEDENCE.index(rule.action or "allow"))  # stable: file order inside
-    return Rules(tuple(ordered), tuple(sessions), review_at, block_at)
+    return Rules(tuple(ordered), tuple(sessions), review_at, block_at, unusual_at)
 
 
 def hits(rules: Sequence[Rule], columns: Columns, n: int, *, scored: bool = True) -> Bools:
@@ -224,9 +234,17 @@ def _thresholds(table: object, where: str) -> tuple[float | None, float | None]:
     return review_at, block_at
 
 
-def _threshold(written: object, where: str) -> float | None:
+def _unusual_at(table: object, where: str) -> float:
+    if not isinstance(table, dict):
+        raise RulesError(f"{where}: want a table with unusual_at")
+    _known(table, {"unusual_at"}, where)
+    found = _threshold(table.get("unusual_at"), f"{where} unusual_at", f"for {UNUSUAL_AT}")
+    return UNUSUAL_AT if found is None else found
+
+
+def _threshold(written: object, where: str, without: str = "to decide by rules alone") -> float | None:
     if written is None:
         return None
     if isinstance(written, bool) or not isinstance(written, int | float) or not 0 <= written <= 1:
-        raise RulesError(f"{where} = {written!r}: want a number from 0 to 1; leave it out to decide by rules alone")
+        raise RulesError(f"{where} = {written!r}: want a number from 0 to 1; leave it out {without}")
     return float(written)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from streams.cli import DOES_NOT, HOLDS, CouldNotRun
+from streams.cli.announced import announced
 from streams.cli.table import print_table
 
 if TYPE_CHECKING:
@@ -32,11 +32,6 @@ def command() -> None:
 
     The registry is HEADRACE_REGISTRY__URL, a folder or s3://bucket/prefix. MODEL is name/version, a name (its newest
     version), `champion` or `challenger`. Workers use a change for new ranges within two seconds.
-
-    \b
-      headrace models put fitted/shop-logistic/1    what `headrace fit` has made
-      headrace models promote shop-logistic         its newest version decides
-      headrace models rollback                      the champion from before decides again
     """
 
 
@@ -147,11 +142,7 @@ def put(folder: Path, name: str | None, version: str | None) -> int:
 @FORCE
 @AS_JSON
 def promote(model: str, why: str, by: str | None, force: bool, as_json: bool) -> int:
-    """The model decides from now on; it is the champion. One for other features is refused.
-
-    \b
-      headrace models promote shop-blend/7 --why "average precision .76 against .74"
-    """
+    """The model decides from now on; it is the champion. One for other features is refused."""
     from models.deployments import promoted
     from streams.models import desk
 
@@ -220,6 +211,7 @@ def gc(days: int, dry_run: bool, as_json: bool) -> int:
     What is in force stays, what was in force for as long as `decisions` or the archive are kept, and what such a model
     was made to replace.
     """
+    from models.collecting import collect
     from schemas.topics import DAY_MS
     from streams.models import desk
 
@@ -227,7 +219,9 @@ def gc(days: int, dry_run: bool, as_json: bool) -> int:
     kept = desk.kept_days(settings)
     since_ms = None if kept is None else time.time_ns() // 1_000_000 - kept * DAY_MS
     keep = desk.needed(registry, since_ms)
-    gone = registry.collect(keep, older_than_ms=days * DAY_MS, dry_run=dry_run)
+    if not dry_run:
+        registry.tidy()
+    gone = collect(registry, keep, older_than_ms=days * DAY_MS, dry_run=dry_run)
     if as_json:
         _print_json([{"removed": gone, "dry_run": dry_run}])
         return HOLDS
@@ -255,21 +249,8 @@ def _deploy(registry: Registry, settings: Settings, change: Change, why: str, by
     done = registry.deploy(change, why=why, by=by or _user())
     click.echo(encode(done).decode() if as_json else desk.told(done, before))
     if done.number != before.number:
-        _announce(settings, done)
+        announced(settings, done)
     return HOLDS
-
-
-def _announce(settings: Settings, deployment: Deployment) -> None:
-    from aiokafka.errors import KafkaError  # type: ignore[import-untyped]  # it ships no types
-
-    from streams.data.cluster import Cluster, ClusterError
-    from streams.models.announce import announce
-    from streams.protocol.ports import Stop
-
-    try:
-        asyncio.run(announce(Cluster(settings.kafka), deployment))
-    except (ClusterError, KafkaError, Stop) as error:
-        click.echo(f"Warning: workers will find it within half a minute, not at once: {error}", err=True)
 
 
 def _user() -> str:

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import socket
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
@@ -18,21 +12,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from streams.cli import DOES_NOT, HOLDS, CouldNotRun
-from streams.cli.table import print_table
+from streams.cli.announced import announced
+from streams.cli.newest_set import source
+from streams.cli.retrained import tell_done, tell_due, tell_history
 
 if TYPE_CHECKING:
     from models.registry import Registry
-    from schemas.deployments import Deployment
     from schemas.settings import Settings
     from training.batch.table import Table
     from training.batch.train import Trained
     from training.retrain.observe import Champion
-    from training.retrain.retrain import Asked, Done, Source
-    from training.retrain.triggers import Due
+    from training.retrain.retrain import Asked, Done
 
 REFUSED = 3
-DAY_MS = 86_400_000
-NEWEST_DAYS = 7.0
 
 
 @click.command("retrain")
@@ -66,7 +58,7 @@ def command(mode: str | None, data: Path | None, seed: int, trials: int, threads
         raise CouldNotRun("no registry is set, and a model that is promoted must be somewhere: HEADRACE_REGISTRY__URL")
     registry.place.check()
     if mode == "history":
-        return _history(registry, as_json=as_json)
+        return tell_history(registry, as_json=as_json)
     asked = asked_of(settings, seed=seed, trials=trials, threads=threads)
     if mode == "check":
         return _check(settings, registry, asked, data, as_json=as_json)
@@ -105,58 +97,6 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-@contextmanager
-def _source(settings: Settings, data: Path | None) -> Iterator[Source]:
-    """Where orders come from, for one look."""
-    from streams.space import definitions_of
-    from training.batch import table
-    from training.retrain.retrain import Source
-
-    vector = definitions_of(settings).vector
-    with tempfile.TemporaryDirectory(prefix="headrace-retrain-") as folder:
-        built = list[Path]()
-
-        def path() -> Path:
-            if not built:
-                built.append(data or _built(settings, Path(folder) / "set.parquet"))
-            return built[0]
-
-        def newest() -> Table:
-            since = table.end_ms(path()) - round(NEWEST_DAYS * DAY_MS)
-            return table.read(path(), vector.names, vector.hash, from_ms=since, labelled=False)
-
-        yield Source(lambda: table.read(path(), vector.names, vector.hash), newest)
-
-
-def _built(settings: Settings, out: Path) -> Path:
-    """A set of the archive's newest days."""
-    from streams.archive.run import archive_of
-    from streams.cli.sets import replayed
-    from streams.space import definitions_of, limits_of
-    from training.sets.asked import Asked
-    from training.sets.build import build
-
-    said, definitions, place = settings.retrain, definitions_of(settings), archive_of(settings)
-    now_ms = _now_ms()
-    to_ms = now_ms - round(said.behind_s * 1000)
-    asked = Asked(
-        to_ms - round(said.days * DAY_MS),
-        to_ms,
-        now_ms,
-        round(said.mature_days * DAY_MS),
-        future_ms=limits_of(settings).future_ms,
-    )
-    build(
-        place,
-        definitions,
-        asked,
-        out,
-        rebuild=lambda upto: replayed(place, definitions, asked, said.behind_s, upto),
-        tell=lambda step, done, total: None,  # noqa: ARG005 - nobody watches
-    )
-    return out
-
-
 def _champion(settings: Settings, registry: Registry) -> Champion | None:
     """None also where it is cut or for other features: then rules decide alone, and any model is a gain."""
     from models.documents import ArtefactError
@@ -175,16 +115,13 @@ def _check(settings: Settings, registry: Registry, asked: Asked, data: Path | No
     from training.batch.table import BadSetError
     from training.retrain.retrain import check
 
-    with _source(settings, data) as source:
+    with source(settings, data, _now_ms()) as orders:
         try:
-            found, _ = check(source, registry, _champion(settings, registry), asked, _now_ms())
+            found, _ = check(orders, registry, _champion(settings, registry), asked, _now_ms())
         except BadSetError as error:
             click.echo(f"Refused: {error}", err=True)
             return REFUSED
-    if as_json:
-        click.echo(json.dumps(_due(found)))
-    else:
-        _tell(found)
+    tell_due(found, as_json=as_json)
     return DOES_NOT if found.now else HOLDS
 
 
@@ -202,13 +139,9 @@ def _once(
     except BadSetError as error:
         click.echo(f"Refused: {error}", err=True)
         return REFUSED
-    _announced(settings, done.deployment)
-    if as_json:
-        click.echo(json.dumps(_due(done.due) | {"run": _run(done)}))
-    elif done.run is None:
-        _tell(done.due)
-    else:
-        click.echo(f"{done.run.model or 'no model'} {done.run.outcome} ({done.run.reason}): {done.run.why}")
+    if done.deployment is not None:
+        announced(settings, done.deployment)
+    tell_done(done, as_json=as_json)
     outcome = "promoted" if done.run is None else done.run.outcome
     return {"promoted": HOLDS, "kept": DOES_NOT, "refused": REFUSED}[outcome]
 
@@ -233,9 +166,9 @@ def _retrained(settings: Settings, registry: Registry, asked: Asked, data: Path 
     from training.retrain.retrain import retrain
 
     lock = Lock(registry.place, by=asked.by, token=token_hex(8), now_ms=_now_ms)
-    with _source(settings, data) as source, telling() as tell:
+    with source(settings, data, _now_ms()) as orders, telling() as tell:
         return retrain(
-            source,
+            orders,
             registry,
             lambda: _champion(settings, registry),
             lock,
@@ -260,69 +193,3 @@ def _keeper(registry: Registry, asked: Asked) -> Any:
         return registry.put(trained.model, name=asked.name, card=files, **said).version
 
     return keep
-
-
-def _announced(settings: Settings, deployment: Deployment | None) -> None:
-    """Rings the bell; without a broker workers find out by themselves."""
-    if deployment is None:
-        return
-    from aiokafka.errors import KafkaError  # type: ignore[import-untyped]  # it ships no types
-
-    from streams.data.cluster import Cluster, ClusterError
-    from streams.models.announce import announce
-
-    try:
-        asyncio.run(announce(Cluster(settings.kafka), deployment))
-    except (ClusterError, KafkaError, OSError) as error:
-        click.echo(f"not announced, workers look within half a minute: {error}", err=True)
-
-
-def _history(registry: Registry, *, as_json: bool) -> int:
-    from schemas.timestamps import rfc3339
-    from training.retrain import runs
-
-    found = list(runs.history(registry.place))
-    if as_json:
-        from dataclasses import asdict
-
-        for run in found:
-            click.echo(json.dumps(asdict(run)))
-    elif not found:
-        click.echo("no run yet", err=True)
-    else:
-        print_table(
-            [
-                {
-                    "run": run.number,
-                    "began": rfc3339(run.at_ms)[:16],
-                    "reason": run.reason,
-                    "took": str(timedelta(seconds=round(run.seconds))),
-                    "orders": f"{run.orders:,}",
-                    "model": run.model or "",
-                    "outcome": run.outcome,
-                    "why": run.why,
-                }
-                for run in found
-            ],
-            right=("run", "took", "orders"),
-        )
-    return HOLDS
-
-
-def _due(found: Due) -> dict[str, Any]:
-    return {"due": [one.about() for one in found.triggers], "blocked": list(found.blocked), "now": found.now}
-
-
-def _run(done: Done) -> dict[str, Any] | None:
-    from dataclasses import asdict
-
-    return None if done.run is None else asdict(done.run)
-
-
-def _tell(found: Due) -> None:
-    for one in found.triggers:
-        click.echo(f"{one.priority:3} {one.name}: {one.text}")
-    for why in found.blocked:
-        click.echo(f"not yet: {why}")
-    if not found.triggers:
-        click.echo("nothing is due")

@@ -13,13 +13,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, NamedTuple
 
 import msgspec
 
 from features.orders import Labelled, statement
-from schemas.decode import DEFAULT_CURRENCIES, decode_batch
+from schemas.decode import DEFAULT_CURRENCIES, Decoded, decode_batch
 from schemas.events import type_of
 from schemas.ids import hash64
 from schemas.records import Record
@@ -51,6 +52,14 @@ class Accepted:
     late_ms: int
     future_ms: int
     currencies: Collection[str] = DEFAULT_CURRENCIES
+    decode: Callable[[Sequence[bytes | None]], Decoded] | None = None  # None: ours, of these currencies
+
+
+class At(msgspec.Struct, frozen=True):
+    """How far a partition was read: the first record that is not in the queue, and the least time that it may have."""
+
+    position: int
+    clock: int
 
 
 @dataclass(slots=True)
@@ -58,6 +67,7 @@ class _Place:
     position: int
     end: int
     target: int  # the end when reading began
+    items: list[int] = field(default_factory=list)  # offsets of the records that wait in the merge, at the end
     quiet_since_s: float = 0.0
     answered_s: float = 0.0
 
@@ -97,9 +107,41 @@ class Feed:
         self.merge: Merge[Item] = Merge(len(sources))
 
     async def begin(self) -> None:
-        """Learns where the logs begin and end. Raises SinkDown, Stop."""
-        bounds = await asyncio.gather(*(self._log.bounds(*source) for source in self._sources))
-        self._places = [_Place(start, end, end) for start, end in bounds]
+        """At the logs' beginnings. Raises SinkDown, Stop."""
+        self._places = [_Place(start, end, end) for start, end in await self._bounds()]
+        self.merge = Merge(len(self._sources))
+
+    async def go_on(self, places: Sequence[At], now: int) -> bool:
+        """From there on; False, and nothing is begun, where a log ends before: it lost records. Raises SinkDown, Stop.
+
+        What retention has deleted since is passed over.
+        """
+        bounds = await self._bounds()
+        if any(at.position > end for at, (_, end) in zip(places, bounds, strict=True)):
+            return False
+        self._places = [
+            _Place(max(at.position, start), end, end) for at, (start, end) in zip(places, bounds, strict=True)
+        ]
+        self.merge = Merge.at([at.clock for at in places], now)
+        return True
+
+    async def _bounds(self) -> list[tuple[int, int]]:
+        return await asyncio.gather(*(self._log.bounds(*source) for source in self._sources))
+
+    def places(self) -> list[At]:
+        """Of each source the first record that the merge has not given out."""
+        clocks = self.merge.clocks()
+        return [At(self._given_out(number), clock) for number, clock in enumerate(clocks)]
+
+    def _given_out(self, number: int) -> int:
+        """What waits is read again."""
+        place, waiting = self._places[number], self.merge.held(number)
+        return place.items[-waiting] if waiting else place.position
+
+    def has(self, newest: Mapping[int, int]) -> bool:
+        """Whether decisions up to these offsets, by partition, were all given out."""
+        given = {s.partition: self._given_out(n) for n, s in enumerate(self._sources) if s.topic == DECISIONS}
+        return all(given[partition] > offset for partition, offset in newest.items())
 
     @property
     def caught_up(self) -> bool:
@@ -139,11 +181,14 @@ class Feed:
             items: Iterator[tuple[int, Item | None]] = decided(source.partition, records)
         else:
             items = heard(records, self._accepted)
-        for at_ms, item in items:
+        for record, (at_ms, item) in zip(records, items, strict=True):
             if item is None:
                 self.merge.tick(number, at_ms)
             else:
                 self.merge.add(number, at_ms, item)
+                self._places[number].items.append(record.offset)
+        offsets = self._places[number].items
+        del offsets[: len(offsets) - self.merge.held(number)]
 
 
 def decided(partition: int, records: Sequence[Record]) -> Iterator[tuple[int, Decided | None]]:
@@ -160,7 +205,8 @@ def decided(partition: int, records: Sequence[Record]) -> Iterator[tuple[int, De
 
 def heard(records: Sequence[Record], accepted: Accepted) -> Iterator[tuple[int, Heard | None]]:
     """The same of `labels`: chargebacks and reviews say something, as in training sets."""
-    decoded = decode_batch(LABELS, [record.value for record in records], accepted.currencies)
+    decode = accepted.decode or partial(decode_batch, LABELS, currencies=accepted.currencies)
+    decoded = decode([record.value for record in records])
     for record, label, at_ms in zip(records, decoded.events, decoded.at_ms.tolist(), strict=True):
         fraud = None if label is None else statement(label)
         if fraud is None or not -accepted.late_ms <= at_ms - record.timestamp <= accepted.future_ms:

@@ -6,12 +6,24 @@ it. Those that came late are on a heap beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
+from typing import Self
+
+import msgspec
 
 from streams.learner.orders import Orders
 
 NEVER = 2**62
+
+
+class GreenState(msgspec.Struct, frozen=True):
+    """All that it is."""
+
+    next: int
+    passed: int
+    newest: int
+    late: Sequence[tuple[int, int]]
 
 
 class Green:
@@ -22,6 +34,17 @@ class Green:
         self._next = 0  # rows below are mature, or came late
         self._passed = self._newest = -1  # the latest that an order of those below is mature, and of all
         self._late: list[tuple[int, int]] = []
+
+    def state(self) -> GreenState:
+        return GreenState(self._next, self._passed, self._newest, list(self._late))
+
+    @classmethod
+    def of_state(cls, orders: Orders, state: GreenState) -> Self:
+        """The same again, of the same orders."""
+        made = cls(orders)
+        made._next, made._passed, made._newest = state.next, state.passed, state.newest
+        made._late = list(state.late)
+        return made
 
     def add(self, row: int, mature_ms: int) -> None:
         """Rows come by their numbers."""

@@ -13,10 +13,10 @@ given out meanwhile, takes the time of then: it is not lost, but a pass over the
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -43,6 +43,24 @@ class Merge(Generic[T]):
     def held(self, source: int) -> int:
         """Records of a source that wait."""
         return len(self._sources[source].waiting)
+
+    def clocks(self) -> list[int]:
+        """Of each source, the time that the first of its records which is not given out cannot be before."""
+        return [one.waiting[0][0] if one.waiting else one.clock for one in self._sources]
+
+    @property
+    def now(self) -> int:
+        """Nothing is given out below."""
+        return self._now
+
+    @classmethod
+    def at(cls, clocks: Sequence[int], now: int) -> Self:
+        """One of which each source goes on with its first record that was not given out."""
+        made = cls(len(clocks))
+        made._now = now
+        for one, clock in zip(made._sources, clocks, strict=True):
+            one.clock = clock
+        return made
 
     def add(self, source: int, at_ms: int, item: T) -> None:
         """The next record of a source."""

@@ -46,7 +46,7 @@ class LearnerMetrics:
             registry=r,
         )
         self.snapshots = Counter(
-            "headrace_learner_snapshots", "Snapshots by what became of them: deployed, or kept back",
+            "headrace_learner_snapshots", "Snapshots by what became of them: kept, of these deployed, or kept back",
             ["model", "fate"], registry=r,
         )  # fmt: skip
         self.age = Gauge(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, Self
+from typing import Any, ClassVar, Final, Protocol, Self
 
 import msgspec
 import numpy as np
@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from models.exact import Floats
 from models.scorer import Scorer
-from schemas.matured import Key, Matured
+from schemas.matured import MATURED, Key, Matured
 
 STATE_FILE: Final = "state.json"  # of a snapshot's card: what the learner goes on from
 DIGITS: Final = 20  # of an offset, as a snapshot's version
@@ -59,8 +59,48 @@ class Kind:
     of_state: Callable[[bytes, Sequence[str]], Learner]
 
 
+class Course(Protocol):
+    """How far a model has read its topic."""
+
+    topic: ClassVar[str]
+
+    @property
+    def topic_id(self) -> str: ...
+
+    @property
+    def offset(self) -> int:
+        """Of the next record."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """Records that counted, up to here."""
+        ...
+
+
+class Taught(Protocol):
+    """A model that learns from a topic."""
+
+    name: str
+    skipped: int  # by this process: rows that it could not use
+
+    @property
+    def place(self) -> Course: ...
+
+    def snapshot(self) -> Snapshot:
+        """What it is now. Raises ValueError where that cannot be a model: its numbers are none any more."""
+        ...
+
+
+def version_of(offset: int) -> str:
+    """What a snapshot is called that had read up to there."""
+    return f"{offset:0{DIGITS}d}"
+
+
 class Place(msgspec.Struct, frozen=True):
-    """How far a model has read, as a snapshot's manifest says it."""
+    """How far a model has read `matured`, as a snapshot's manifest says it."""
+
+    topic: ClassVar[str] = MATURED
 
     topic_id: str  # the broker's, of `matured`
     offset: int = 0  # of the next record
@@ -71,11 +111,6 @@ class Place(msgspec.Struct, frozen=True):
     @property
     def key(self) -> Key:
         return Key(self.due_ms, self.event_id)
-
-    @property
-    def version(self) -> str:
-        """What a snapshot of here is called."""
-        return f"{self.offset:0{DIGITS}d}"
 
     def after(self, offset: int, key: Key) -> Place:
         """Behind one more record."""
@@ -146,9 +181,18 @@ class Snapshot:
     name: str
     scorer: Scorer
     state: bytes
-    place: Place
+    place: Course
     seed: int
+
+    @property
+    def version(self) -> str:
+        """What it is called."""
+        return version_of(self.place.offset)
 
     def about(self) -> dict[str, Any]:
         """What the manifest says of the data; a function of the place alone."""
-        return {"name": "matured", **msgspec.to_builtins(self.place), "state": hashlib.sha256(self.state).hexdigest()}
+        return {
+            "name": self.place.topic,
+            **msgspec.to_builtins(self.place),
+            "state": hashlib.sha256(self.state).hexdigest(),
+        }

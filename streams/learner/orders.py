@@ -13,15 +13,32 @@ but a shop that sends no real id.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Self
 
+import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from schemas.matured import Label
 
 MOST_OF_ONE_ID = 64
 SMALLEST = 1 << 10  # places of the table
 NOBODY = -1
+COLUMNS = ("order", "decision", "mature", "offset", "partition", "told", "before", "table")
+
+
+class OrdersState(msgspec.Struct, frozen=True):
+    """All of them, column by column, as they lie in memory."""
+
+    first: int
+    ids: int
+    columns: Mapping[str, bytes]
+
+    @property
+    def count(self) -> int:
+        """Orders."""
+        return len(self.columns["order"]) // array("Q").itemsize
 
 
 class Orders:
@@ -35,6 +52,25 @@ class Orders:
         self._before = array("i")  # place of the newest older row of the same order id
         self._table = array("i", [NOBODY]) * SMALLEST
         self._ids = 0
+
+    def state(self) -> OrdersState:
+        """A copy of all that it is."""
+        return OrdersState(self._first, self._ids, {name: self._column(name).tobytes() for name in COLUMNS})
+
+    @classmethod
+    def of_state(cls, state: OrdersState) -> Self:
+        """The same again."""
+        made = cls()
+        made._first, made._ids = state.first, state.ids
+        for name in COLUMNS:
+            column = made._column(name)
+            del column[:]
+            column.frombytes(state.columns[name])
+        return made
+
+    def _column(self, name: str) -> array[int]:
+        column: array[int] = getattr(self, f"_{name}")
+        return column
 
     def __len__(self) -> int:
         return len(self._order)
@@ -52,8 +88,7 @@ class Orders:
     @property
     def bytes(self) -> int:
         """What all of it takes."""
-        columns = (self._order, self._decision, self._mature, self._offset, self._partition, self._told, self._before)
-        return sum(column.itemsize * len(column) for column in (*columns, self._table))
+        return sum(column.itemsize * len(column) for column in map(self._column, COLUMNS))
 
     def add(self, order: int, decision: int, mature_ms: int, partition: int, offset: int) -> int:
         """A row of its own; (order, decision) are hashes."""
@@ -87,6 +122,11 @@ class Orders:
         """Whether the decision is there."""
         return any(self._decision[row - self._first] == decision for row in self.of(order))
 
+    def rows_of(self, decisions: npt.NDArray[np.uint64]) -> list[int]:
+        """The rows of some decisions, where they are there."""
+        places = np.flatnonzero(np.isin(np.frombuffer(self._decision, np.uint64), decisions))
+        return [self._first + place for place in places.tolist()]
+
     def order(self, row: int) -> int:
         return self._order[row - self._first]
 
@@ -116,8 +156,8 @@ class Orders:
         n = until - self._first
         if n <= 0:
             return
-        for name in ("_order", "_decision", "_mature", "_offset", "_partition", "_told", "_before"):
-            setattr(self, name, getattr(self, name)[n:])
+        for name in COLUMNS[:-1]:
+            setattr(self, f"_{name}", self._column(name)[n:])
         before = np.frombuffer(self._before, np.int32)
         np.maximum(before - n, NOBODY, out=before)
         self._first = until

@@ -19,14 +19,17 @@ the settings were others, is due at the time of the last that was said.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import NamedTuple
+from typing import NamedTuple, Self
+
+import msgspec
 
 from features.orders import Labelled
 from schemas.matured import Label
-from streams.learner.green import Green
-from streams.learner.orders import Orders
+from streams.learner.green import Green, GreenState
+from streams.learner.orders import Orders, OrdersState
 from streams.learner.said import Said
 
 LEAST = 1_000
@@ -76,6 +79,22 @@ class _Known(NamedTuple):
     since_ms: int
 
 
+class QueueState(msgspec.Struct, frozen=True):
+    """All that a queue is which has been drained."""
+
+    orders: OrdersState
+    green: GreenState
+    labels: Mapping[int, _Known]
+    early: Sequence[tuple[int, int, Heard]]
+    now: int
+    resume_ms: int
+    touched: Sequence[int]
+    missed: Sequence[int]
+    open: int
+    swept: int
+    counts: tuple[int, int]
+
+
 class Queue:
     """Take records by rising time, advance, and drain what became due."""
 
@@ -94,6 +113,48 @@ class Queue:
         self._open = 0  # rows below are closed
         self._swept = 0  # labels that were left when those of no use were last looked for
         self.repeated = self.early = 0
+
+    # ---- a copy
+
+    def state(self) -> QueueState:
+        """Raises ValueError where something is due that was not drained: it would be forgotten."""
+        if self._due:
+            raise ValueError(f"{len(self._due)} rows are due: drain them first")
+        return QueueState(
+            orders=self.orders.state(),
+            green=self._green.state(),
+            labels=dict(self._labels),
+            early=list(self._early),
+            now=self._now,
+            resume_ms=self._resume_ms,
+            touched=sorted(self._touched),
+            missed=sorted(self._missed),
+            open=self._open,
+            swept=self._swept,
+            counts=(self.repeated, self.early),
+        )
+
+    @classmethod
+    def of_state(cls, ages: Ages, state: QueueState, said: Said, *, least: int = LEAST) -> Self:
+        """The same again; `said`: what was said since it was copied."""
+        made = cls(ages, said, least=least)
+        made._resume_ms = max(made._resume_ms, state.resume_ms)
+        made.orders = Orders.of_state(state.orders)
+        made._green = Green.of_state(made.orders, state.green)
+        made._labels, made._early = dict(state.labels), list(state.early)
+        made._now, made._open, made._swept = state.now, state.open, state.swept
+        made._touched, made._missed = set(state.touched), set(state.missed)
+        made.repeated, made.early = state.counts
+        made.hear(said)
+        return made
+
+    def hear(self, said: Said) -> None:
+        """What was said that this one may not know of: whether it should have been is looked at in time."""
+        for row in self.orders.rows_of(said.decisions()):
+            told = said.of(self.orders.decision(row))
+            if told is not None and told[0] > self.orders.told(row)[0]:
+                self.orders.tell(row, *told)
+                self._missed.add(row)
 
     # ---- what comes in
 

@@ -6,13 +6,17 @@ A model is asked for as `name/version`, as `name` (its newest version), or by it
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any
 
 from features.definitions import Definitions
+from features.vector import Vector
+from models import learned
 from models.artefact import Manifest
-from models.deployments import CHALLENGER, CHAMPION, named_since
+from models.deployments import CHALLENGER, CHAMPION, in_force_since
 from models.documents import ArtefactError
 from models.registry import Registry, RegistryError
+from models.sessions import SESSIONS
 from models.shadow import proved
 from schemas.deployments import Deployment, Ref
 from schemas.settings import Settings
@@ -40,12 +44,11 @@ def _of_part(now: Deployment, part: str) -> Ref:
 
 
 def _newest(registry: Registry, name: str) -> str:
-    versions = registry.versions(name)
-    if not versions:
+    newest = registry.newest(name)
+    if (first := next(newest, None)) is None:
         there = ", ".join(registry.names()) or "nothing"
         raise RegistryError(f"model {name!r} is not in the registry at {registry.place.shown}: it has {there}")
-    numbers = [version for version in versions if version.isdigit()]
-    return (numbers or versions)[-1]
+    return next((version for version in chain([first], newest) if version.isdigit()), first)
 
 
 def fits(registry: Registry, ref: Ref, definitions: Definitions, *, force: bool = False) -> None:
@@ -72,8 +75,10 @@ def listed(registry: Registry, name: str | None, definitions: Definitions, *, ev
     """A row for each version, newest first; of each model the newest, and whatever is in force."""
     now, rows = parts(registry.deployed()), list[dict[str, Any]]()
     for one in [name] if name else registry.names():
-        versions = registry.versions(one)[::-1]
-        shown = [version for at, version in enumerate(versions) if every or at < NEWEST or f"{one}/{version}" in now]
+        newest = registry.newest(one)
+        shown = list(newest if every else islice(newest, NEWEST))
+        older = (label.partition("/")[2] for label in now if label.startswith(f"{one}/"))
+        shown += [version for version in older if version not in shown and registry.has(one, version)]
         rows += [_row(registry.manifest(one, version), now, definitions) for version in shown]
     return rows
 
@@ -83,11 +88,16 @@ def _row(manifest: Manifest, now: Mapping[str, str], definitions: Definitions) -
         "model": manifest.label,
         "kind": manifest.kind,
         "in_force": now.get(manifest.label, ""),
-        "fits": manifest.feature_hash == definitions.vector.hash,
+        "fits": manifest.feature_hash == _vector_of(manifest.kind, definitions).hash,
         "metrics": manifest.metrics,
         "parent": manifest.parent,
         "model_hash": manifest.model_hash,
     }
+
+
+def _vector_of(kind: str, definitions: Definitions) -> Vector:
+    """What a model of this kind reads."""
+    return definitions.session if kind == SESSIONS and definitions.session is not None else definitions.vector
 
 
 def differences(one: Manifest, other: Manifest) -> list[dict[str, str]]:
@@ -143,15 +153,20 @@ def kept_days(settings: Settings) -> int | None:
 
 
 def needed(registry: Registry, since_ms: int | None) -> set[str]:
-    """name/version of all that must stay: what was in force since then, and what that was made to replace."""
-    found = named_since(registry.history(), since_ms)
-    waiting = list(found)
+    """name/version of all that must stay: what was in force since then, and what that was made to replace.
+
+    And of each learner what it goes on from. Snapshots replace nothing: their manifests, thousands, are not asked.
+    """
+    found, waiting = set[str](), set[str]()
+    for deployment in in_force_since(registry.history(), since_ms):
+        found |= {ref.label for ref in deployment.online.values()}
+        waiting |= {ref.label for ref in (deployment.champion, *deployment.challengers) if ref is not None}
     while waiting:
-        parent = _parent(registry, waiting.pop())
+        found.add(label := waiting.pop())
+        parent = _parent(registry, label)
         if parent is not None and parent not in found:
-            found.add(parent)
-            waiting.append(parent)
-    return found
+            waiting.add(parent)
+    return found | learned.going_on(registry)
 
 
 def _parent(registry: Registry, label: str) -> str | None:

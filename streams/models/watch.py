@@ -114,6 +114,8 @@ class ModelWatch:
         try:
             deployment = await aside(self._newest)
             await self._use(deployment)
+            since_ms = await aside(partial(self._chooser.since_ms, self._choice.deployment))
+            self._metrics.champion_since.set(since_ms / 1000)
         except KEEPS as error:
             self._metrics.registry_errors.inc()
             if not self._failures:
@@ -126,13 +128,7 @@ class ModelWatch:
         return LOOK_S
 
     def _newest(self) -> Deployment:
-        number = self._choice.deployment.number
-        found = self._registry.deployed(since=number)
-        if number and not found.number:
-            raise StorageDown(
-                f"{self._registry.place.shown} has no deployments, and number {number} is in force: is it mounted?"
-            )
-        return found
+        return newest(self._registry, self._choice.deployment.number)
 
     async def _use(self, deployment: Deployment) -> None:
         """Replaces the configuration of new ranges, where the deployment or what can be used of it is another."""
@@ -148,6 +144,14 @@ class ModelWatch:
         self._configurations.failed.clear()
         before, self._choice = self._choice, choice
         tell(choice, self._metrics, before)
+
+
+def newest(registry: Registry, number: int) -> Deployment:
+    """The newest deployment, where `number` is in force; raises StorageDown where there is none any more."""
+    found = registry.deployed(since=number)
+    if number and not found.number:
+        raise StorageDown(f"{registry.place.shown} has no deployments, and number {number} is in force: is it mounted?")
+    return found
 
 
 def tell(choice: Choice, metrics: Metrics, before: Choice | None = None) -> None:

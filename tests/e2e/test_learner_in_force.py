@@ -32,6 +32,12 @@ def put_blend(registry: Registry) -> None:
     )
 
 
+def in_force(registry: Registry) -> str:
+    """The version of the snapshot; empty where there is none yet."""
+    ref = registry.deployed().online.get(MODEL)
+    return ref.version if ref is not None else ""
+
+
 def said_by(registry: Registry, version: str, one: DecisionLog) -> float:
     scorer = registry.load(MODEL, version, VECTOR.names, VECTOR.hash).model
     return float(scorer.score(np.array([one.vector], dtype=np.float64))[0])
@@ -75,10 +81,10 @@ async def test_a_newer_snapshot_scores_in_workers_that_run_and_is_judged_by_what
     await stream.send(*by_time(*bought(300, first=sent), *map(charged, range(120, sent + 280, 9))))
     sent += 300
     await decided(stream, sent)
-    await until(lambda: registry.deployed().online[MODEL].version > first, 60.0, lambda: learner.said)
+    await until(lambda: in_force(registry) > first, 60.0, lambda: learner.said)
     await until(lambda: learner.metric("headrace_learner_average_precision") > 0, 60.0, lambda: learner.said)
     assert learner.terminate() == 0, learner.said
-    newest = registry.deployed().online[MODEL].version
+    newest = in_force(registry)
     await until(lambda: comes_into_force(newest), 30.0, lambda: f"{newest} does not score")
     judged = [row for row in await matured(stream) if MODEL in row.members]
     assert judged, "the scores that orders had are in `matured`"

@@ -152,7 +152,8 @@ def said_of(rows: list[Row], logs: Logs) -> Said:
     decisions = {f"e{one.partition}-{one.offset}": one.decision for *_, one in logs.timed() if isinstance(one, Decided)}
     said = Said()
     for row in rows:
-        assert said.add(Told(row.event, f"{decisions[row.event]:016x}" + "0" * 16, row.due_ms, row.label, row.turn))  # type: ignore[arg-type]  # 0 or 1
+        told = f"{decisions[row.event]:016x}" + "0" * 16, row.due_ms, row.label, row.turn
+        assert said.add(Told(row.event, *told, *map(int, row.event[1:].split("-"))))  # type: ignore[arg-type]  # 0 or 1
     return said
 
 

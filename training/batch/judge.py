@@ -23,6 +23,7 @@ GATE_L2: Final = 10.0
 MODEL: Final = "model"
 CHAMPION: Final = "champion"
 AMOUNT_ALONE, ALL_COLUMNS = "amount alone", "logistic regression"
+LOGISTIC: Final = "logistic"  # the kind: a member of it is that gate, and stands there once
 _GATE_ROWS: Final = 50_000  # of the newest days: more would not make a straight line better
 
 
@@ -41,7 +42,7 @@ class Judged:
     @property
     def gate(self) -> str:
         """The dearest gate that it was held against."""
-        return next(name for name in (ALL_COLUMNS, AMOUNT_ALONE) if name in self.gains)
+        return next(name for name in (ALL_COLUMNS, LOGISTIC, AMOUNT_ALONE) if name in self.gains)
 
     def about(self) -> dict[str, Any]:
         """For a manifest: the model's own figures first."""
@@ -51,7 +52,7 @@ class Judged:
 
 
 def gates(part: Table, members: Mapping[str, Scorer]) -> dict[str, Scorer]:
-    """The gates, fitted on the same days as the members. One that is a member is taken as it is.
+    """The gates, fitted on the same days as the members. One that is a member is taken as it is, under its name.
 
     A model that is a logistic regression and nothing else has only the amount to beat.
     """
@@ -61,9 +62,9 @@ def gates(part: Table, members: Mapping[str, Scorer]) -> dict[str, Scorer]:
         at = part.names.index(AMOUNT)
         one = logistic.fit(some.x[:, [at]], some.fraud, (AMOUNT,), l2=GATE_L2, owner=some.owner)
         found[AMOUNT_ALONE] = Logistic(one.inputs, one.bias, part.names)
-    if len(members) > 1 and "logistic" in members:
-        found[ALL_COLUMNS] = members["logistic"]
-    elif members.keys() != {"logistic"} or not found:
+    if len(members) > 1 and LOGISTIC in members:
+        found[LOGISTIC] = members[LOGISTIC]
+    elif members.keys() != {LOGISTIC} or not found:
         found[ALL_COLUMNS] = logistic.fit(some.x, some.fraud, part.names, l2=GATE_L2, owner=some.owner)
     return found
 

@@ -34,6 +34,7 @@ _KINDS: Final[Mapping[str, str]] = {
     "online_logistic": "training.online.logistic:LogisticLearner",
     "adaptive_forest": "training.online.adaptive_forest:ForestLearner",
     "half_space": "training.online.half_space:HalfSpaceLearner",
+    "sessions": "training.online.sessions:SessionLearner",
 }
 
 

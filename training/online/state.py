@@ -44,6 +44,7 @@ CLASSES: Final[tuple[str, ...]] = (
     "river.tree.padded.PaddedBranch",
     "river.tree.padded.PaddedLeaf",
     "training.online.adwin.Adwin",
+    "training.online.sessions.Late",
     "training.online.splitter.BinSplitter",
     "training.online.trees.LoopBranch",
     "training.online.trees.LoopForest",

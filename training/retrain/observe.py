@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from models.artefact import Artefact
+from models.deployments import champion_since_ms
 from models.registry import Registry
-from schemas.deployments import Deployment, Ref
+from schemas.deployments import Ref
 from schemas.timestamps import epoch_ms
 from training.batch import drift
 from training.batch.card import REFERENCE_FILE
@@ -46,17 +47,8 @@ def champion(registry: Registry, load: Callable[[Ref], Artefact]) -> Champion | 
     if now.champion is None:
         return None
     kept = registry.card(now.champion.name, now.champion.version).get(REFERENCE_FILE)
-    return Champion(load(now.champion), now.champion, since_ms(registry, now), json.loads(kept) if kept else None)
-
-
-def since_ms(registry: Registry, now: Deployment) -> int:
-    """When the champion of a deployment was put in force."""
-    found = now.at_ms
-    for before in registry.history():
-        if before.champion != now.champion:
-            break
-        found = before.at_ms
-    return found
+    since_ms = champion_since_ms(registry.history(), now)
+    return Champion(load(now.champion), now.champion, since_ms, json.loads(kept) if kept else None)
 
 
 def seen(now_ms: int, labelled: Table, newest: Table, of: Champion | None, last: runs.Run | None, seed: int) -> Seen:

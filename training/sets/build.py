@@ -50,7 +50,8 @@ def build(place: Place, definitions: Definitions, asked: Asked, out: Path, *, re
     orders = parts.archived(place, asked.topic, asked.record_span)
     spoken = parts.archived(place, labels.TOPIC, asked.label_span)
     digest = Digest()
-    known = labels.known_at(asked.as_of_ms, spoken.fresh(asked.label_span), digest.records)
+    decode = next((one.decode for one in definitions.flows if one.topic == labels.TOPIC), labels.decode_labels)
+    known = labels.known_at(asked.as_of_ms, spoken.fresh(asked.label_span), digest.records, decode)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".headrace-set-", dir=out.parent) as name:
         folder = Path(name)

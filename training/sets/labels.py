@@ -7,8 +7,9 @@ reversed before T is none, and one that was reversed after T still is one. The p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -16,13 +17,16 @@ import numpy as np
 from archive.arrow import pa
 from features.columns import Ints
 from features.orders import statement
-from schemas.decode import decode_batch
+from schemas.decode import Decoded, decode_batch
 from schemas.events import type_of
 from schemas.ids import hashes64
 from training.sets.asked import Bools
 from training.sets.parts import Records
 
+Decode = Callable[[Sequence[bytes | None]], Decoded]
+
 TOPIC: Final = "labels"
+decode_labels: Final[Decode] = partial(decode_batch, TOPIC)
 _SCHEMA: Final = pa.schema(
     [
         ("hash", pa.uint64()),
@@ -77,11 +81,11 @@ class Labels:
         )
 
 
-def known_at(as_of_ms: int, records: Iterable[Records], digest: Any) -> Labels:
+def known_at(as_of_ms: int, records: Iterable[Records], digest: Any, decode: Decode = decode_labels) -> Labels:
     """The labels among records that are all dated T or before; `digest` is told of each that speaks."""
     tables = []
     for some in records:
-        decoded = decode_batch(TOPIC, some.values)
+        decoded = decode(some.values)
         rows = [
             (place, label, at_ms, fraud)
             for place, (label, at_ms) in enumerate(zip(decoded.events, decoded.at_ms.tolist(), strict=True))

@@ -17,6 +17,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "online_logistic": {"rate": 0.5},
     "adaptive_forest": {"rate": 0.5, "trees": 4, "grace": 30},
     "half_space": {"trees": 8, "height": 5, "window": 100},
+    "sessions": {"trees": 8, "height": 5, "window": 100, "late": 150},
 }
 
 
