@@ -5,19 +5,20 @@
 `consumed` are the records of the input topics that some row of `applied` covers; `other` are accepted events of topics
 that are not scored. Every accepted order must have a decision, every decision an accepted order; two decisions of one
 id must be the same bytes unless the later says `recovered`; and what the rows call bad must be in a dead-letter topic.
-The price: it reads everything, and holds 16 bytes an order.
+It may run beside workers: rows are read first, so that what they tell of is there; what is behind them is `pending`,
+decided or not. The price: it reads everything, and holds 16 bytes an order.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from schemas.decisions import decode_applied
-from schemas.decode import decode_batch
+from schemas.decode import Decoded, decode_batch
 from schemas.ids import decision_id
 from schemas.records import Record
 from schemas.topics import applied_partition, dead_letters_of
@@ -87,23 +88,32 @@ class Covered:
         return self.ranges[-1][1] + 1 if self.ranges else 0
 
 
+Read = Callable[[str, Sequence[bytes | None]], Decoded]
 Rows = Mapping[tuple[str, int], Covered]
 
 
-async def audit(reader: LogReader, inputs: Sequence[str], scored: Sequence[str] = ("orders",)) -> Report:
-    """Reads everything and compares; raises SinkDown where the broker does not answer, Stop where `applied` lacks
-    the rows' places."""
+async def audit(
+    reader: LogReader, inputs: Sequence[str], scored: Sequence[str] = ("orders",), read: Read = decode_batch
+) -> Report:
+    """Reads everything and compares. `read` decodes values of a topic.
+
+    Raises SinkDown where the broker does not answer, Stop where `applied` lacks the rows' places.
+    """
     report = Report()
     topics = await reader.topics([*inputs, *map(dead_letters_of, inputs), "applied", "fraud"])
     check_applied(topics, inputs)
     rows = await _rows(reader, topics, inputs)
     decisions = await _decisions(reader, topics, report)
+    late: list[tuple[str, list[Record]]] = []
     for (topic, partition), covered in rows.items():
-        fresh = await _count(reader, topic, partition, covered, report)
+        fresh, uncovered = await _count(reader, topic, partition, covered, report, read)
         if topic in scored:
-            _match(topic, partition, fresh, decisions, report)
+            _match(topic, partition, read(topic, _values(fresh)), fresh, decisions, report)
+            late.append((topic, uncovered))
         else:
             report.other += len(fresh)
+    for topic, uncovered in late:
+        _leave_out(read(topic, _values(uncovered)), decisions)
     for order in decisions.values():
         report.wrong(f"order {order}: decided, and no accepted order has this decision's id")
     for topic in inputs:
@@ -167,15 +177,20 @@ def _repeat(known: _Known, *, same: bool, report: Report) -> None:
         report.wrong(f"order {known.order_id}: decided twice with other bytes and without `recovered`")
 
 
-async def _count(reader: LogReader, topic: str, partition: int, covered: Covered, report: Report) -> list[Record]:
-    """Counts the records of one input partition by verdict; returns the accepted ones."""
+async def _count(
+    reader: LogReader, topic: str, partition: int, covered: Covered, report: Report, read: Read
+) -> tuple[list[Record], list[Record]]:
+    """Counts the records of one input partition by verdict; returns the accepted, and those behind the rows."""
     fresh: list[Record] = []
+    behind: list[Record] = []
     async for record in reader.whole(topic, partition):
         if not covered.has(record.offset):
             report.pending += 1
             if record.offset < covered.end:
                 what = f"{topic}/{partition} offset {record.offset}"
-                report.wrong(f"{_named(topic, record, what)}: no row of `applied` covers it")
+                report.wrong(f"{_named(topic, record, what, read)}: no row of `applied` covers it")
+            else:
+                behind.append(record)
             continue
         report.consumed += 1
         verdict = covered.verdicts.get(record.offset, Verdict.FRESH)
@@ -184,18 +199,28 @@ async def _count(reader: LogReader, topic: str, partition: int, covered: Covered
         else:
             name = verdict.name.lower()
             setattr(report, name, getattr(report, name) + 1)
-    return fresh
+    return fresh, behind
 
 
-def _named(topic: str, record: Record, where: str) -> str:
+def _values(records: Sequence[Record]) -> list[bytes | None]:
+    return [record.value for record in records]
+
+
+def _named(topic: str, record: Record, where: str, read: Read) -> str:
     """A record in words: by its order, if it is one."""
-    event = decode_batch(topic, [record.value]).events[0] if topic == "orders" else None
+    event = read(topic, [record.value]).events[0] if topic == "orders" else None
     return where if event is None else f"order {event.order_id} ({where})"
 
 
-def _match(topic: str, partition: int, fresh: Sequence[Record], decisions: dict[str, str], report: Report) -> None:
+def _match(
+    topic: str,
+    partition: int,
+    decoded: Decoded,
+    fresh: Sequence[Record],
+    decisions: dict[str, str],
+    report: Report,
+) -> None:
     """Takes the decisions of accepted orders out of `decisions`."""
-    decoded = decode_batch(topic, [record.value for record in fresh])
     for record, event in zip(fresh, decoded.events, strict=True):
         where = f"{topic}/{partition} offset {record.offset}"
         if event is None:
@@ -204,6 +229,13 @@ def _match(topic: str, partition: int, fresh: Sequence[Record], decisions: dict[
             report.wrong(f"order {event.order_id} ({where}): accepted, and never decided")
         else:
             report.decided += 1
+
+
+def _leave_out(behind: Decoded, decisions: dict[str, str]) -> None:
+    """A decision may be out before the row of its range is: while a stream runs, and where a worker was killed."""
+    for event in behind.events:
+        if event is not None:
+            decisions.pop(decision_id(event.event_id), None)
 
 
 async def _dead_letters(

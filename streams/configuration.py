@@ -12,7 +12,7 @@ for a registry that is away; where a model is gone for good, rules decide alone 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -26,6 +26,7 @@ from models.artefact import Artefact
 from models.decide import Decider
 from models.documents import ArtefactError
 from models.rules import Rules
+from models.sessions import Sessions
 from models.shadow import Shadow
 from schemas.decisions import encode
 from schemas.deployments import CONTENT_VERSION, Configured, Content, Ref
@@ -54,13 +55,15 @@ class Bound(NamedTuple):
     words: Mapping[str, str]
     session: tuple[str, ...]  # names of the session's vector
     wants_model: bool
+    session_words: Mapping[str, str] = {}
 
 
 def bound_to(definitions: Definitions) -> Bound:
     """Those of these definitions."""
     vector, session = definitions.vector, definitions.session
     names = tuple(session.names) if session else ()
-    return Bound(tuple(vector.names), vector.hash, vector.words, names, _is_shop(definitions))
+    words = session.words if session else {}
+    return Bound(tuple(vector.names), vector.hash, vector.words, names, _is_shop(definitions), words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class Chosen:
     online: Mapping[str, Artefact] = field(default_factory=dict)  # newer snapshots, by the champion's member
     challengers: tuple[Artefact, ...] = ()
     why: str = ""  # there is no champion
+    sessions: Artefact | None = None  # says which sessions are unusual
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ class Configuration:
     shadow: Shadow
     artefact: Artefact | None
     no_model: str  # why there is no model though one is wanted; empty where there is one
+    sessions: Sessions | None  # says which sessions are unusual
 
     @cached_property
     def content(self) -> bytes:
@@ -143,13 +148,17 @@ def configured(definitions: Definitions, rules_text: str, chosen: Chosen) -> Con
 
 
 def _configured(bound: Bound, rules_text: str, chosen: Chosen) -> Configuration:
-    return _ready(_content(bound, rules_text, chosen), bound, chosen)
+    parsed = _parsed(rules_text, bound)
+    return _ready(_content(bound, rules_text, parsed, chosen), parsed, bound, chosen)
 
 
-def from_content(content: bytes, definitions: Definitions, load: Load | None = None) -> tuple[Configuration, list[str]]:
+def from_content(
+    content: bytes, definitions: Definitions, load: Load | None = None, load_sessions: Load | None = None
+) -> tuple[Configuration, list[str]]:
     """A configuration as the store keeps it, and what is lacking of it: models that are gone, or not what they were.
 
-    `load` reads a model of the registry, and raises ArtefactError for such. Raises BadConfigurationError where a newer
+    `load` reads a model of the registry, `load_sessions` that of sessions (None: it is not wanted); they raise
+    ArtefactError for such. Raises BadConfigurationError where a newer
     worker wrote it, or where this one computes other features or has no registry.
     """
     version = msgspec.json.decode(content, type=_Versioned).version
@@ -164,15 +173,22 @@ def from_content(content: bytes, definitions: Definitions, load: Load | None = N
             f"an open range was begun with features {kept.features}, this worker computes {definitions.vector.hash}: "
             "let a worker of the old definitions finish it before you start one of the new"
         )
-    return of_content(kept, bound_to(definitions), load)
+    return of_content(kept, bound_to(definitions), load, load_sessions)
 
 
-def of_content(kept: Content, bound: Bound, load: Load | None = None) -> tuple[Configuration, list[str]]:
+def of_content(
+    kept: Content, bound: Bound, load: Load | None = None, load_sessions: Load | None = None
+) -> tuple[Configuration, list[str]]:
     """As `from_content`, for the vectors that it was made for, whatever the definitions have become since."""
     lacking = list[str]()
     chosen = _loaded(kept, bound, load, lacking)
+    if kept.sessions is not None and load_sessions is not None:
+        try:
+            chosen = replace(chosen, sessions=load_sessions(kept.sessions))
+        except ArtefactError as error:
+            lacking.append(str(error))
     if not lacking:
-        return _ready(kept, bound, chosen), lacking
+        return _ready(kept, _parsed(kept.rules, bound), bound, chosen), lacking
     return _configured(bound, kept.rules, chosen), lacking
 
 
@@ -202,27 +218,37 @@ def _loaded(kept: Content, bound: Bound, load: Load | None, lacking: list[str]) 
     )
 
 
-def _content(bound: Bound, rules_text: str, chosen: Chosen) -> Content:
-    model, called = _whole(chosen), bound.words
+def _parsed(text: str, bound: Bound) -> Rules:
+    return rules.parse(text, bound.names, bound.session, source="rules")
+
+
+def _content(bound: Bound, rules_text: str, parsed: Rules, chosen: Chosen) -> Content:
+    model, sessions = _whole(chosen), _of_sessions(chosen)
+    called = {name: bound.words[name] for name in (model.reads if model is not None else ()) if name in bound.words}
+    if sessions is not None:
+        called |= {name: bound.session_words[name] for name in sessions.reads if name in bound.session_words}
     texts, binary = _split(chosen.files)
     champion = ref_of(chosen.champion) if chosen.champion and not chosen.files else None
     online = {member: ref_of(one) for member, one in sorted(chosen.online.items())} if chosen.champion else {}
     challengers = tuple(sorted(map(ref_of, chosen.challengers), key=lambda ref: ref.label))
+    version = 2 if binary or champion or online or challengers else 1
+    if chosen.sessions is not None or parsed.unusual_at != rules.UNUSUAL_AT:
+        version = VERSION
     return Content(
         rules_text,
         texts,
         bound.hash,
-        {name: called[name] for name in (model.reads if model is not None else ()) if name in called},
-        version=VERSION if binary or champion or online or challengers else 1,
+        called,
+        version=version,
         binary=binary,
         champion=champion,
         online=online,
         challengers=challengers,
+        sessions=ref_of(chosen.sessions) if chosen.sessions else None,
     )
 
 
-def _ready(content: Content, bound: Bound, chosen: Chosen) -> Configuration:
-    parsed = rules.parse(content.rules, bound.names, bound.session, source="rules")
+def _ready(content: Content, parsed: Rules, bound: Bound, chosen: Chosen) -> Configuration:
     champion = chosen.champion
     called = champion.manifest.name if champion else ""
     by_label = {one.label: one.model for one in chosen.challengers}
@@ -234,6 +260,7 @@ def _ready(content: Content, bound: Bound, chosen: Chosen) -> Configuration:
         shadow=Shadow({ref.label: by_label[ref.label] for ref in content.challengers}),
         artefact=champion,
         no_model="" if champion or not bound.wants_model else chosen.why,
+        sessions=_of_sessions(chosen),
     )
 
 
@@ -244,6 +271,7 @@ def _id(content: Content, parsed: Rules, champion: Artefact | None) -> str:
     parts += [f"champion {content.champion.label}"] if content.champion else []
     parts += [f"online {member} {ref.label} {ref.model_hash}" for member, ref in sorted(content.online.items())]
     parts += [f"challenger {ref.label} {ref.model_hash}" for ref in content.challengers]
+    parts += [f"sessions {content.sessions.label} {content.sessions.model_hash}"] if content.sessions else []
     return sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
@@ -254,6 +282,11 @@ def _whole(chosen: Chosen) -> Any:
         for member, snapshot in sorted(chosen.online.items()):
             model = model.with_member(member, snapshot.model)
     return model
+
+
+def _of_sessions(chosen: Chosen) -> Sessions | None:
+    model = chosen.sessions.model if chosen.sessions else None
+    return model if isinstance(model, Sessions) else None
 
 
 def ref_of(loaded: Artefact) -> Ref:

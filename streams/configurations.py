@@ -42,12 +42,15 @@ class Configurations:
         load: Callable[[str], Awaitable[bytes | None]],
         model: Load | None = None,
         keep: Callable[[Configuration], Awaitable[None]] = _nobody,
+        sessions: Load | None = None,
     ) -> None:
         """`load` gives the content that the store keeps under an id, None where it has none.
 
-        `model` reads a model of the registry, in a thread; `keep` makes a configuration one that others find.
+        `model` reads a model of the registry, and `sessions` that of sessions, in a thread; `keep` makes a
+        configuration one that others find.
         """
-        self._definitions, self._load, self._model, self._keep = definitions, load, model, keep
+        self._definitions, self._load, self._keep = definitions, load, keep
+        self._model, self._sessions = model, sessions
         self.own = own
         self._known = {own.id: own}
         self._lacking = set[str]()
@@ -101,7 +104,7 @@ class Configurations:
 
     def _restored(self, config: str, content: bytes) -> tuple[Configuration, list[str]]:
         try:
-            return from_content(content, self._definitions, self._model)
+            return from_content(content, self._definitions, self._model, self._sessions)
         except StorageDown as down:
             raise RegistryDown(f"the registry is needed for configuration {config} of an open range: {down}") from down
         except (BadConfigurationError, ArtefactError, RulesError) as error:

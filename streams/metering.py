@@ -25,6 +25,7 @@ from streams.metrics import Metrics
 from streams.outputs import RangeOutputs
 from streams.protocol.observer import RangeDone, Stages
 from streams.protocol.ports import Row, Sink, SinkDown, Stop, StoreDown, Tp, Verdict
+from streams.stores.admin import Fullness
 from streams.stores.sampling import Census, Drawn
 from streams.transport.consumer import Standing
 from streams.transport.output import Output
@@ -178,20 +179,49 @@ async def watch_bags(
 
     Only `groups` are told, whatever names the keys have.
     """
-    census, known = Census(), True
+    census = Census()
+
+    async def look() -> None:
+        for group, (keys, size) in census.look(await draw()).items():
+            if group in groups:
+                metrics.group_keys.labels(group).set(round(keys))
+                metrics.group_bytes.labels(group).set(round(size))
+
+    await _look_again(look, "the size of the state is not known", every_s)
+
+
+async def watch_servers(
+    fullness: Callable[[], Awaitable[Sequence[Fullness]]], metrics: Metrics, every_s: float = BAGS_EVERY_S
+) -> None:
+    """Tells how full the store's servers are, for ever; one that has left is told of no more."""
+    known: set[str] = set()
+
+    async def look() -> None:
+        nonlocal known
+        servers = await fullness()
+        for one in servers:
+            metrics.store_memory.labels(one.server).set(one.used_bytes)
+            metrics.store_limit.labels(one.server).set(one.most_bytes)
+        for name in known - {one.server for one in servers}:
+            metrics.store_memory.remove(name)
+            metrics.store_limit.remove(name)
+        known = {one.server for one in servers}
+
+    await _look_again(look, "how full the store is, is not known", every_s)
+
+
+async def _look_again(look: Callable[[], Awaitable[None]], failed: str, every_s: float) -> None:
+    """A login may not be permitted to look: that is told once, and nothing else depends on it."""
+    known = True
     while True:
         try:
-            found = census.look(await draw())
-        except (StoreDown, Stop) as error:  # a login may not be permitted to look: nothing else depends on it
+            await look()
+        except (StoreDown, Stop) as error:
             if known:
-                log.warning("the size of the state is not known", extra={"why": str(error)})
+                log.warning(failed, extra={"why": str(error)})
             known = False
         else:
             known = True
-            for group, (keys, size) in found.items():
-                if group in groups:
-                    metrics.group_keys.labels(group).set(round(keys))
-                    metrics.group_bytes.labels(group).set(round(size))
         await asyncio.sleep(every_s)
 
 

@@ -70,9 +70,15 @@ class Metrics:
         )
         self.group_keys = gauge("headrace_group_keys", "Bags of the group in the store, estimated from some", ["group"])
         self.group_bytes = gauge("headrace_group_bytes", "What they take in the store, estimated from some", ["group"])
+        self.store_memory = gauge("headrace_store_memory_bytes", "Memory that the server uses", ["server"])
+        self.store_limit = gauge("headrace_store_memory_limit_bytes", "Its maxmemory; 0: no limit", ["server"])
         # partitions
         self.lag = gauge("headrace_lag_records", "Records behind the end of the partition", of_partition)
         self.position = gauge("headrace_position", "Next offset of the partition", of_partition)
+        self.still = gauge(
+            "headrace_still_seconds",
+            "For how long a partition has not moved though it could; the watchdog ends a worker that stands still",
+        )
         self.window_ids = gauge("headrace_dedup_ids", "Event ids held to tell duplicates", of_partition)
         # the store, and what goes wrong
         self.store_calls = counter("headrace_store_calls", "Calls to the store", ["call"])
@@ -86,6 +92,10 @@ class Metrics:
         self.no_model = gauge("headrace_no_model", "1 while only rules decide, though a model is wanted")
         self.deployment = gauge(
             "headrace_deployment", "Number of the registry's deployment that new ranges are decided by"
+        )
+        self.champion_since = gauge(
+            "headrace_champion_since_seconds",
+            "Unix seconds at which the champion was put in force; 0 where none was ever promoted",
         )
         self.challengers = gauge("headrace_challengers", "Models that score in shadow")
         self.refused = gauge(

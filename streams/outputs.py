@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,9 @@ from features.columns import Columns, Ints
 from features.definitions import Outputs, Scored
 from features.join import Made
 from features.text import json_rows
-from models.decide import Decided, Unusual, unusual_sessions
+from models.decide import Decided, Unusual
 from models.shadow import PREFIX, Shadowed
+from schemas.cloudevents import headers_each
 from schemas.deadletters import headers_of
 from schemas.decisions import (
     Anomaly,
@@ -36,12 +38,15 @@ from schemas.decode import Decoded, Fault
 from schemas.decode import Reason as DeadReason
 from schemas.ids import decision_id
 from schemas.records import Record
+from schemas.sessions import SESSIONS, SessionVector
 from schemas.topics import dead_letters_of
+from schemas.tracing import TRACEPARENT
 from streams.configuration import Configuration
 from streams.protocol.ports import Exceptions, Tp, Verdict
-from streams.transport.output import Output
+from streams.transport.output import Headers, Output
 
 Floats2d = npt.NDArray[np.float64]
+Traces = Sequence[bytes | None] | None
 REMEMBERED_SESSIONS = 100_000
 ALWAYS = 2**63 - 1  # as the offset of a record: exactly-once never takes it for one that was committed long ago
 OF_VERDICT = {
@@ -49,6 +54,7 @@ OF_VERDICT = {
     Verdict.TOO_LATE: Fault(DeadReason.TOO_LATE, "$.event_time", "older than the longest window beside its record"),
     Verdict.FUTURE: Fault(DeadReason.FUTURE, "$.event_time", "ahead of its record by more than the tolerance"),
 }
+UNREAD = Fault(DeadReason.UNKNOWN_SCHEMA, "$", "nobody could read it when its range was begun: `headrace dlq redrive`")
 _NO_SCORES = np.zeros(0)
 _NO_TIMES = np.zeros(0, np.int64)
 
@@ -80,16 +86,18 @@ class Writer:
         feature_hash: str,
         declared: Collection[str] = (),
         written: set[str] | None = None,
+        cloudevents: bool = True,
     ) -> None:
         """`same_partitions`: the output topics have as many partitions as the input, so keys land on the same one.
 
         That is known of our own topics and of those `declared` by an adapter's flow. `written` is told every topic that
-        the adapter names.
+        the adapter names. `cloudevents`: what others read gets the headers of schemas/cloudevents.py.
         """
         self.tp = tp
         self.partition = tp.partition if same_partitions else None
         self.feature_hash = feature_hash
         self.declared = declared
+        self.cloudevents = cloudevents
         self.written = set[str]() if written is None else written
         self.seen: OrderedDict[tuple[str, str], int] = OrderedDict()  # (session, rule) -> offset of the first anomaly
 
@@ -102,53 +110,24 @@ class Writer:
         offset: Ints,
         configuration: Configuration,
         recovered: bool,
+        traces: Traces = None,
     ) -> Mapping[str, str]:
-        """`fraud` and `decisions`: one record each for every fresh order. Returns why challengers gave no score."""
+        """`fraud` and `decisions`: one record each for every fresh order. Returns why challengers gave no score.
+
+        `traces` (n,): the trace that each order belongs to, for the header of its decision (schemas/tracing.py).
+        """
         decided = configuration.decider.decide(rows)
         shadowed = configuration.shadow.score(rows)
-        scores = [0.0] * columns.n if decided.score is None else decided.score.tolist()
         out.scores = _NO_SCORES if decided.score is None else decided.score
         out.actions.update(decided.action)
         out.decided, out.recovered = out.decided + columns.n, recovered
-        made = self._decisions(columns, decided, scores, configuration, recovered)
+        made = decisions_of(columns, decided, configuration, self.feature_hash, recovered=recovered)
         members = _members(decided, shadowed, columns.n)
         logs = self._logs(columns, made, rows, offset, configuration, members)
-        self._records(out, "fraud", keys, encode_each(made), offset.tolist())
+        headers = self._headers("fraud", [one.decision_id for one in made], [one.event_time for one in made], traces)
+        self._records(out, "fraud", keys, encode_each(made), offset.tolist(), headers)
         self._records(out, "decisions", keys, encode_each(logs), offset.tolist())
         return shadowed.failed
-
-    def _decisions(
-        self,
-        columns: Columns,
-        decided: Decided,
-        scores: Sequence[float],
-        configuration: Configuration,
-        recovered: bool,
-    ) -> list[Decision]:
-        model = Model(configuration.model_name, configuration.model_version)
-        version = configuration.rules.fingerprint
-        return [
-            Decision(  # in the order of its fields: by their names it takes five times as long
-                decision_id(event.event_id),
-                event.order_id,
-                event.event_id,
-                event.user_id,
-                event.event_time,
-                score,
-                action,
-                reasons,
-                rules,
-                model,
-                configuration.id,
-                self.feature_hash,
-                recovered,
-                event.visitor_id,
-                version,
-            )
-            for event, score, action, reasons, rules in zip(
-                columns.events, scores, decided.action, decided.reasons, decided.rules, strict=True
-            )
-        ]
 
     def _logs(
         self,
@@ -196,22 +175,28 @@ class Writer:
         self,
         out: RangeOutputs,
         columns: Columns,
-        rows: Floats2d,
-        names: Sequence[str],
+        unusual: Sequence[Unusual],
         keys: Sequence[bytes | None],
         offset: Ints,
-        configuration: Configuration,
+        config: str,
         recovered: bool,
+        traces: Traces = None,
     ) -> None:
-        """`anomalies`: the first event of each session that a session rule objects to."""
+        """`anomalies`: the first event of each session that a rule, or the model of sessions, objects to."""
         offsets = offset.tolist()
-        news = [
-            found
-            for found in unusual_sessions(configuration.rules, names, rows)
-            if self._is_first(columns.events[found.row], found, offsets[found.row])
+        news = [found for found in unusual if self._is_first(columns.events[found.row], found, offsets[found.row])]
+        made = [_anomaly(columns.events[a.row], a, config, recovered) for a in news]
+        traced = None if traces is None else [traces[a.row] for a in news]
+        headers = self._headers("anomalies", [one.anomaly_id for one in made], [one.event_time for one in made], traced)
+        at = [offsets[a.row] for a in news]
+        self._records(out, "anomalies", [keys[a.row] for a in news], encode_each(made), at, headers)
+
+    def sessions(self, out: RangeOutputs, found: Sequence[SessionVector]) -> None:
+        """`sessions`, which has one partition: sessions that have come to a milestone."""
+        out.records += [
+            Output(SESSIONS, one.session_id.encode(), value, (), one.offset, 0)
+            for one, value in zip(found, encode_each(found), strict=True)
         ]
-        values = encode_each([_anomaly(columns.events[a.row], a, configuration.id, recovered) for a in news])
-        self._records(out, "anomalies", [keys[a.row] for a in news], values, [offsets[a.row] for a in news])
 
     def _is_first(self, event: Any, found: Unusual, offset: int) -> bool:
         """Whether this event is the first of its session that the rule holds for; asked again of it, still True."""
@@ -256,7 +241,7 @@ class Writer:
             verdict = exceptions.get(record.offset)
             if verdict is None or verdict == Verdict.DUPLICATE:
                 continue
-            fault = decoded.faults[place] if verdict == Verdict.DEAD else OF_VERDICT[verdict]
+            fault = decoded.faults.get(place, UNREAD) if verdict == Verdict.DEAD else OF_VERDICT[verdict]
             out.dead[fault.reason] += 1
             headers = headers_of(
                 fault, self.tp.topic, self.tp.partition, record.offset, record.timestamp, record.headers
@@ -270,12 +255,53 @@ class Writer:
         keys: Sequence[bytes | None],
         values: Sequence[bytes],
         offsets: Sequence[int],
+        headers: Sequence[Headers] | None = None,
     ) -> None:
         partition = self.partition
         out.records += [
-            Output(topic, key, value, (), offset, None if key is None else partition)
-            for key, value, offset in zip(keys, values, offsets, strict=True)
+            Output(topic, key, value, said, offset, None if key is None else partition)
+            for key, value, said, offset in zip(keys, values, headers or repeat((), len(keys)), offsets, strict=True)
         ]
+
+    def _headers(
+        self, topic: str, ids: Sequence[str], times: Sequence[str], traces: Traces
+    ) -> Sequence[Headers] | None:
+        said: Sequence[Headers] | None = headers_each(topic, ids, times) if self.cloudevents else None
+        if traces is None:
+            return said
+        own = [() if trace is None else ((TRACEPARENT, trace),) for trace in traces]
+        return own if said is None else [(*one, *trace) for one, trace in zip(said, own, strict=True)]
+
+
+def decisions_of(
+    columns: Columns, decided: Decided, configuration: Configuration, feature_hash: str, *, recovered: bool = False
+) -> list[Decision]:
+    """What is published of each order."""
+    model = Model(configuration.model_name, configuration.model_version)
+    version = configuration.rules.fingerprint
+    scores = [0.0] * columns.n if decided.score is None else decided.score.tolist()
+    return [
+        Decision(  # in the order of its fields: by their names it takes five times as long
+            decision_id(event.event_id),
+            event.order_id,
+            event.event_id,
+            event.user_id,
+            event.event_time,
+            score,
+            action,
+            reasons,
+            rules,
+            model,
+            configuration.id,
+            feature_hash,
+            recovered,
+            event.visitor_id,
+            version,
+        )
+        for event, score, action, reasons, rules in zip(
+            columns.events, scores, decided.action, decided.reasons, decided.rules, strict=True
+        )
+    ]
 
 
 def _members(decided: Decided, shadowed: Shadowed, n: int) -> list[dict[str, float]]:
@@ -308,7 +334,7 @@ def _anomaly(event: Any, found: Unusual, config: str, recovered: bool) -> Anomal
         user_id=event.user_id,
         visitor_id=event.visitor_id,
         session_id=event.session_id,
-        reasons=(found.reason,),
+        reasons=found.reasons,
         config=config,
         recovered=recovered,
     )

@@ -6,10 +6,12 @@ Used by the worker and by every command that looks at the state, so that all of 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 
 from features.definitions import Definitions, DefinitionsError, load
 from features.shop import shop_definitions
 from schemas.settings import Settings
+from streams.formats.plain import Plain, understood
 from streams.protocol.ports import Limits, Stop
 from streams.stores.nodes import Access
 from streams.stores.prepare import GROUP, LAYOUT, SWITCH, SWITCHED
@@ -18,8 +20,28 @@ from streams.stores.valkey import ValkeyStore
 RETENTION_MS = 7 * 86_400_000  # a bag outlives its longest window by this, or by the window where that is shorter
 
 
-def definitions_of(settings: Settings) -> Definitions:
-    """The user's definitions file, else the shop's own features. Raises Stop where the file cannot be used."""
+def definitions_of(settings: Settings, plain: Plain | None = None) -> Definitions:
+    """The user's definitions file, else the shop's own features; read by `plain` where a schema registry is named.
+
+    Raises Stop where the file cannot be used.
+    """
+    plain = plain or plain_of(settings)
+    definitions = _definitions(settings)
+    return definitions if plain is None else understood(definitions, plain)
+
+
+def plain_of(settings: Settings) -> Plain | None:
+    """What reads the values that a schema registry's serialisers wrote; None where no registry is named."""
+    if settings.schema_registry.url is None:
+        return None
+    if find_spec("fastavro") is None:
+        raise Stop("HEADRACE_SCHEMA_REGISTRY__URL wants what reads Avro: pip install 'headrace[avro]'")
+    from streams.formats.registry import Registry  # an HTTP client, which few need
+
+    return Plain(Registry(settings.schema_registry))
+
+
+def _definitions(settings: Settings) -> Definitions:
     if settings.features is None:
         return shop_definitions(settings.money)
     try:

@@ -4,8 +4,9 @@
   -----------  ----------------------------------------------------------  -------------------------------------------
   orders       user card device ip merchant habits subnet product          fraud decisions outcomes applied orders.dlq
                category shop visitor session order
-  clickstream  session visitor                                             anomalies applied clickstream.dlq
-  cart         session visitor                                             anomalies applied cart.dlq
+  clickstream  session visitor                                             anomalies sessions applied
+                                                                           clickstream.dlq
+  cart         session visitor                                             anomalies sessions applied cart.dlq
   labels       order                                                       outcomes applied labels.dlq
   outcomes     user card device ip merchant product order                  outcomes applied outcomes.dlq
 
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from features.definitions import Definitions, Flow
 from schemas.deployments import TOPIC as MODELS
+from schemas.sessions import SESSIONS
 from schemas.topics import dead_letters_of
 
 if TYPE_CHECKING:
@@ -70,7 +72,9 @@ def _outputs(flow: Flow, definitions: Definitions) -> tuple[str, ...]:
     if flow.scored:
         return flow.writes if flow.outputs else DECISIONS
     session = definitions.session
-    return ANOMALIES if session and set(session.groups) <= set(flow.groups) else ()
+    if session is None or not set(session.groups) <= set(flow.groups):
+        return ()
+    return (*ANOMALIES, SESSIONS) if definitions.milestones is not None else ANOMALIES
 
 
 def outputs_of(definitions: Definitions) -> tuple[str, ...]:

@@ -7,14 +7,15 @@ back as they were; where a shard was found beyond the range its own entries are 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from features.columns import Columns, Ints
+from features.columns import Columns, Floats2d, Ints
 from features.definitions import Flow
 from features.entry import ENTRY_BYTES, Own, own_of
+from features.fold import Lot, fold_each
 from features.group import Group
 from features.join import Join, added
 from features.payload import payloads
@@ -73,7 +74,19 @@ def plan_of(flow: Flow, shards: int, decoded: Decoded, offsets: Ints, exceptions
     offset = offsets[fresh]
     events = decoded.events
     chosen = events if len(fresh) == len(events) else [events[place] for place in fresh.tolist()]
-    columns = flow.columns(chosen, decoded.at_ms[fresh])
+    return _plan(flow, shards, flow.columns(chosen, decoded.at_ms[fresh]), exceptions, fresh, offset, since)
+
+
+def plan_apart(flow: Flow, shards: int, events: Sequence[Any], at_ms: Ints) -> Plan:
+    """Of events that only ask: each as if it came alone, and none becomes an entry."""
+    places = np.arange(len(events))
+    columns = replace(flow.columns(events, at_ms), apart=True)
+    return _plan(flow, shards, columns, {}, places, places, len(events))
+
+
+def _plan(
+    flow: Flow, shards: int, columns: Columns, exceptions: Exceptions, fresh: Ints, offset: Ints, since: int
+) -> Plan:
     touched = tuple(Touched(group, *own_of(group, columns)) for group in flow.groups)
     start = int(offset.searchsorted(since))
     parts = [
@@ -105,6 +118,20 @@ def before(plan: Plan, bags: Sequence[ShardBags], shard: int) -> Sequence[bytes 
         return answered.bags
     call = plan.spread.calls[shard]
     return [bag and _without(bag, own) for bag, own in zip(answered.bags, call.payloads, strict=True)]
+
+
+def folded_by(plan: Plan, bags: Sequence[ShardBags], groups: Sequence[Group]) -> dict[str, Floats2d]:
+    """The columns (n, d) of each of these groups, by its name: what the bags hold and, in order, the range's own."""
+    read = {group.name for group in groups}
+    number = np.array([shard.number for shard in bags], np.uint64)
+    count = len(plan.touched)
+    found = plan.spread.gather([before(plan, bags, shard) for shard in range(len(bags))])[:count]
+    lots = [
+        Lot(t.group, blobs, number[shards], t.own)
+        for t, blobs, shards in zip(plan.touched, found, plan.spread.owners()[:count], strict=True)
+        if t.group.name in read
+    ]
+    return {lot.group.name: folded for lot, folded in zip(lots, fold_each(lots), strict=True)}
 
 
 def _without(bag: bytes, own: bytes) -> bytes:

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
@@ -24,21 +23,24 @@ from faust.types import TP
 
 from features.bag import BadBagError
 from features.definitions import Definitions
-from models.registry import Registry, RegistryError
+from models.registry import RegistryError
 from models.rules import RulesError
 from schemas.decisions import NewerVersionError
-from schemas.deployments import Deployment
 from schemas.records import Record
 from schemas.settings import Settings, unknown_variables
 from storage.errors import StorageDown, StorageError
 from streams.budget import check_bounds
 from streams.collectors import process_registry
-from streams.configuration import BadConfigurationError, Configuration, of_folder, rules_text
+from streams.configuration import BadConfigurationError, Configuration
 from streams.configurations import Configurations, RegistryDown
+from streams.foreground import exit_code, told_to_end
+from streams.formats.plain import Plain
+from streams.formats.schema import SchemasDown
+from streams.formats.source import ReadableSource
 from streams.growth import Appetite, Growth, Stamps
 from streams.logs import configure
 from streams.loops import new_event_loop
-from streams.metering import Meter, MeteredSink, watch_bags, watch_lag
+from streams.metering import Meter, MeteredSink, watch_bags, watch_lag, watch_servers
 from streams.metrics import Metrics
 from streams.models.announce import configuration_output
 from streams.models.aside import aside
@@ -47,14 +49,14 @@ from streams.models.watch import Bell, ModelWatch, tell
 from streams.outputs import RangeOutputs, Writer
 from streams.parity.plants import PLANT, planted
 from streams.protocol.driver import Driver, Pace
-from streams.protocol.ports import SinkDown, Stop, StoreDown, Tp
+from streams.protocol.ports import Stop, StoreDown, Tp
 from streams.protocol.safety import MUTATIONS, SAFE, Safety
 from streams.scrape import serve_metrics
-from streams.space import definitions_of, limits_of, open_store
+from streams.space import definitions_of, limits_of, open_store, plain_of
+from streams.stores.admin import fullness
 from streams.stores.sampling import draw
 from streams.stores.valkey import ValkeyStore
 from streams.topology import attach, outputs_of, topics_of
-from streams.transport.admission import not_permitted
 from streams.transport.app import App, make_app
 from streams.transport.checks import check
 from streams.transport.consumer import Standing
@@ -72,7 +74,6 @@ from streams.work import Prepared, RangeWork
 
 log = logging.getLogger("headrace")
 
-CLEAN, BROKE, MUST_STOP = 0, 1, 2
 RENEW_CONFIG_S = 86_400.0
 LEAVE_WITHIN_S = 1.0  # the last range is closed if the store answers so soon; else the next owner repeats it
 AT_START_S = 30.0  # a store or broker that is not there when the worker starts is waited for so long
@@ -84,28 +85,21 @@ T = TypeVar("T")
 
 def run_worker(settings: Settings, slot: int | None) -> int:
     """Runs one worker until it is told to stop; returns the exit code of the process."""
-    configure(slot)
+    configure("worker" if slot is None else f"worker-{slot}", settings.log_format)
     for name, near in unknown_variables().items():
         log.warning("no such setting: %s", name, extra={"did_you_mean": near})
-    try:
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(_run(settings, slot))
-    except (Stop, BadBagError) as stop:  # a bag of a newer worker, or of another layout, is not guessed at
-        log.critical("the worker must stop: %s", stop)
-        return MUST_STOP
-    except (StoreDown, SinkDown) as down:
-        log.critical("the worker could not start: %s", down)
-        return BROKE
-    except StalledError as stalled:
-        log.critical("the worker stood still: %s", stalled)
-        return BROKE
-    except Exception as error:
-        if why := not_permitted(error):  # a permission that was taken away while it ran
-            log.critical("the worker must stop: %s", why)
-            return MUST_STOP
-        log.critical("the worker broke", exc_info=True)
-        return BROKE
-    return CLEAN
+    return exit_code(
+        "worker",
+        lambda: _run_in_loop(settings, slot),
+        stops=(BadBagError,),  # a bag of a newer worker, or of another layout, is not guessed at
+        downs=(StoreDown,),
+        ends={StalledError: "stood still"},
+    )
+
+
+def _run_in_loop(settings: Settings, slot: int | None) -> None:
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(_run(settings, slot))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +118,7 @@ class Parts:
     stamps: Stamps
     appetites: dict[str, Appetite]  # by topic
     written: set[str]  # every topic that an adapter has named so far
+    plain: Plain | None  # where a schema registry is named
 
     async def work_on(self, tp: Tp, source: KafkaSource) -> None:
         """Works on one partition until it is cancelled, fenced or must stop."""
@@ -134,6 +129,7 @@ class Parts:
             feature_hash=self.definitions.vector.hash,
             declared=flow.writes,
             written=self.written,
+            cloudevents=self.settings.cloudevents,
         )
         appetite = self.appetites[tp.topic]
         growth = Growth(tp, appetite, self.stamps)
@@ -142,7 +138,7 @@ class Parts:
         driver: Driver[Record, Prepared, RangeOutputs] = Driver(
             tp,
             self.store,
-            source,
+            source if self.plain is None else ReadableSource(source, self.plain),
             self.sink,
             work,
             lambda: self.configurations.own.id,
@@ -167,9 +163,7 @@ class Parts:
 
 
 async def _run(settings: Settings, slot: int | None) -> None:
-    stopping = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stopping.set)
+    stopping = told_to_end()
     async with AsyncExitStack() as stack:
         made = await _unless(stopping, _make(settings, slot, stack))
         if made is not None:
@@ -191,12 +185,15 @@ async def _unless(stopping: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | 
 
 async def _make(settings: Settings, slot: int | None, stack: AsyncExitStack) -> tuple[App, PartitionTasks, list[Watch]]:
     """Everything a worker is made of, checked; what must be closed again is on the stack."""
-    definitions = planted(definitions_of(settings), os.environ.get(PLANT, ""))
+    plain = plain_of(settings)
+    definitions = planted(definitions_of(settings, plain), os.environ.get(PLANT, ""))
     check_bounds(definitions)
     metrics = Metrics(process_registry())
     chooser = _chooser(settings, definitions)
     choice = await _patiently(lambda: aside(partial(_chosen, chooser)))
     tell(choice, metrics)
+    if plain is not None:
+        await _look(plain)
     link = Link.of(settings.kafka)
     reader = LogReader(link)
     stack.push_async_callback(reader.stop)
@@ -231,6 +228,7 @@ async def _make(settings: Settings, slot: int | None, stack: AsyncExitStack) -> 
         stamps,
         {topic: Appetite(settings.range_records) for topic in inputs},
         set(),
+        plain,
     )
     app = _app(settings, slot, link, profile)
     tasks = PartitionTasks(app, parts.work_on, reader, closed=sink.close).attach()
@@ -239,14 +237,23 @@ async def _make(settings: Settings, slot: int | None, stack: AsyncExitStack) -> 
     watches: list[Watch] = [
         partial(watch_lag, _standings(app), metrics),
         partial(watch_bags, partial(draw, store), _kinds_of_bag(definitions), metrics),
+        partial(watch_servers, partial(fullness, store), metrics),
         TopicWatch(reader, inputs, facts, parts.written).watch,
     ]
     if chooser.registry is not None:
         watch = ModelWatch(chooser, chooser.registry, configurations, Bell(reader), metrics, choice)
         watches.append(watch.watch)
     if settings.watchdog.enabled:
-        watches.append(_watchdog(settings, app, tasks, reader, parts.meter, profile).watch)
+        watches.append(_watchdog(settings, app, tasks, reader, parts.meter, profile, metrics).watch)
     return app, tasks, watches
+
+
+async def _look(plain: Plain) -> None:
+    """Raises Stop where the schema registry cannot be used. One that is away is waited for once a record asks it."""
+    try:
+        await aside(plain.check)
+    except SchemasDown as down:
+        log.warning("the schema registry is away", extra={"why": str(down)})
 
 
 def _fed(definitions: Definitions) -> dict[str, list[str]]:
@@ -280,18 +287,15 @@ async def _store(settings: Settings, definitions: Definitions, metrics: Metrics,
 def _chooser(settings: Settings, definitions: Definitions) -> Chooser:
     """Whose models decide; raises Stop where a file or the registry's URL cannot be used."""
     try:
-        rules = rules_text(definitions, settings.rules)
-        registry = Registry.at(settings.registry.url) if settings.registry.url else None
+        return Chooser.of(settings, definitions)
     except (BadConfigurationError, StorageError) as error:
         raise Stop(str(error)) from error
-    default = of_folder(definitions, settings.model)
-    return Chooser(definitions, rules, default, registry, pinned=settings.model is not None)
 
 
 def _chosen(chooser: Chooser) -> Choice:
     """What is in force at the start; raises RegistryDown, or Stop where it cannot be read."""
     try:
-        return chooser.choose(chooser.registry.deployed() if chooser.registry else Deployment.none())
+        return chooser.now()
     except StorageDown as down:
         raise RegistryDown(f"the registry does not answer (HEADRACE_REGISTRY__URL): {down}") from down
     except (RulesError, RegistryError, NewerVersionError) as error:
@@ -316,7 +320,9 @@ async def _configurations(
     """What this worker decides by, kept before any range is begun with it."""
     own, store = choice.configuration, keeper.store
     await _patiently(lambda: keeper.keep(own))
-    configurations = Configurations(definitions, own, store.get_config, chooser.load, keeper.keep)
+    configurations = Configurations(
+        definitions, own, store.get_config, chooser.load, keeper.keep, chooser.load_sessions
+    )
     renewal = asyncio.create_task(_renew(store, configurations), name="configuration")
     stack.callback(renewal.cancel)
     return configurations
@@ -352,7 +358,13 @@ def _standings(app: App) -> Callable[[], Awaitable[dict[TP, Standing]]]:
 
 
 def _watchdog(
-    settings: Settings, app: App, tasks: PartitionTasks, reader: LogReader, meter: Meter, profile: Profile
+    settings: Settings,
+    app: App,
+    tasks: PartitionTasks,
+    reader: LogReader,
+    meter: Meter,
+    profile: Profile,
+    metrics: Metrics,
 ) -> Watchdog:
     return Watchdog(
         tasks,
@@ -361,6 +373,7 @@ def _watchdog(
         stall_s=profile.session_timeout_ms / 1000 + settings.watchdog.grace_s,
         assignment_s=settings.watchdog.assignment_s,
         excused=lambda: meter.store_is_away,
+        tell=metrics.still.set,
     )
 
 

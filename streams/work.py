@@ -20,18 +20,20 @@ import numpy.typing as npt
 
 from features.columns import Floats, Ints
 from features.definitions import Definitions, Flow, Scored
-from features.fold import Lot, fold_each
 from features.join import Join, Made, news
+from models.decide import unusual_sessions
 from schemas.decode import Decoded
 from schemas.ids import hashes64, payload_hashes
 from schemas.records import Record
+from schemas.tracing import traces_of
 from streams.configuration import Configuration
 from streams.configurations import Configurations
 from streams.growth import Growth
 from streams.outputs import RangeOutputs, Writer
-from streams.protocol.ports import Batch, Exceptions, Facts, Open, ShardBags, ShardCall, Swap, Tp
+from streams.protocol.ports import Batch, Exceptions, Facts, Open, ShardBags, ShardCall, Stop, Swap, Tp
+from streams.sessions import Reached, reached
 from streams.swaps import swaps_of
-from streams.touched import Met, Plan, before, met_by, plan_of
+from streams.touched import Met, Plan, folded_by, met_by, plan_of
 
 LATE_MS = 60_000  # counted as late, and scored all the same
 
@@ -119,7 +121,7 @@ class RangeWork:
         self.writer.dead_letters(outputs, prepared.batch.records, prepared.decoded, range_.exceptions)
         if plan.columns.n and (self.flow.scored or self.session):
             started = perf_counter()
-            folded = self._fold(plan, bags)
+            folded = folded_by(plan, bags, (self.session or self.definitions.vector).groups)
             folded_at = perf_counter()
             self._write(outputs, prepared, plan, folded, self.configurations[range_.config], recovered)
             prepared.stages["fold"] = folded_at - started
@@ -167,24 +169,21 @@ class RangeWork:
         kept = prepared.plan
         if kept is not None and kept.exceptions == exceptions and since <= prepared.batch.first:
             return kept
+        if prepared.decoded.faults:
+            self._check_readable(prepared, exceptions)
         plan = plan_of(self.flow, self.shards, prepared.decoded, prepared.offset, exceptions, since)
         if since <= prepared.batch.first:
             prepared.plan = plan
         return plan
 
-    def _fold(self, plan: Plan, bags: Sequence[ShardBags]) -> dict[str, npt.NDArray[np.float64]]:
-        """The columns (n, d) of each group that is read, by its name."""
-        read = {group.name for group in (self.session or self.definitions.vector).groups}
-        number = np.array([shard.number for shard in bags], np.uint64)
-        groups = len(plan.touched)
-        found = plan.spread.gather([before(plan, bags, shard) for shard in range(len(bags))])[:groups]
-        owners = plan.spread.owners()[:groups]
-        lots = [
-            Lot(t.group, blobs, number[shards], t.own)
-            for t, blobs, shards in zip(plan.touched, found, owners, strict=True)
-            if t.group.name in read
-        ]
-        return {lot.group.name: folded for lot, folded in zip(lots, fold_each(lots), strict=True)}
+    def _check_readable(self, prepared: Prepared, exceptions: Exceptions) -> None:
+        """What was fresh when its range was begun must be read now too: else a schema is gone, or nobody is asked."""
+        for place, fault in prepared.decoded.faults.items():
+            if (offset := int(prepared.offset[place])) not in exceptions:
+                raise Stop(
+                    f"{self.tp} offset {offset} was taken by a worker that could read it, and is {fault.reason} here "
+                    f"({fault.detail}): give all workers the same HEADRACE_SCHEMA_REGISTRY__URL, and it its schemas"
+                )
 
     def _write(
         self,
@@ -196,19 +195,38 @@ class RangeWork:
         recovered: bool,
     ) -> None:
         records = prepared.batch.records
-        keys = [records[place].key for place in plan.fresh.tolist()]
+        fresh = [records[place] for place in plan.fresh.tolist()]
+        keys = [record.key for record in fresh]
         if self.session is not None:
-            rows, names = self.session.rows(plan.columns, folded), self.session.names
-            self.writer.anomalies(outputs, plan.columns, rows, names, keys, plan.offset, configuration, recovered)
+            rows = self.session.rows(plan.columns, folded)
+            unusual = unusual_sessions(configuration.rules, self.session.names, rows)
+            found = self._reached(plan, rows, configuration)
+            if found is not None:
+                unusual = sorted([*unusual, *found.unusual], key=lambda one: one.row)  # stable: rules first
+                self.writer.sessions(
+                    outputs, found.records(self.tp, plan.columns, plan.offset, configuration.id, recovered=recovered)
+                )
+            traces = traces_of(fresh) if unusual else None
+            self.writer.anomalies(
+                outputs, plan.columns, unusual, keys, plan.offset, configuration.id, recovered, traces
+            )
             return
         rows = self.definitions.vector.rows(plan.columns, folded)
         if self.flow.outputs is None:
-            failed = self.writer.decisions(outputs, plan.columns, rows, keys, plan.offset, configuration, recovered)
+            failed = self.writer.decisions(
+                outputs, plan.columns, rows, keys, plan.offset, configuration, recovered, traces_of(fresh)
+            )
             self.configurations.note(failed)
             return
         scores = self._scores(rows, configuration)
         scored = Scored(plan.columns, folded, rows, scores, keys, plan.offset)
         self.writer.adapted(outputs, scored, self.flow.outputs(scored))
+
+    def _reached(self, plan: Plan, rows: npt.NDArray[np.float64], configuration: Configuration) -> Reached | None:
+        """The sessions that have come to a milestone; None where there are none."""
+        if self.session is None or self.definitions.milestones is None:
+            return None
+        return reached(plan.columns, rows, self.session, self.definitions.milestones, configuration)
 
     def _scores(self, rows: npt.NDArray[np.float64], configuration: Configuration) -> Floats:
         if self.definitions.score is not None:

@@ -1,17 +1,12 @@
-"""One archive process, from its settings to its exit code: the parts are made, joined, started and stopped.
-
-Exit codes as a worker's: 0 a clean stop, 1 it broke (start it again), 2 it must stop and says why.
-"""
+"""One archive process, from its settings to its exit code: the parts are made, joined, started and stopped."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import signal
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from typing import Any
 
 from archive.errors import ArchiveError
 from schemas.settings import Settings
@@ -25,12 +20,13 @@ from streams.archive.metrics import ArchiveMetrics
 from streams.archive.part import Means
 from streams.archive.watch import MB, Upkeep, watch_topics
 from streams.collectors import process_registry
+from streams.foreground import exit_code, member, told_to_end, until_first
 from streams.logs import configure
-from streams.protocol.ports import SinkDown, Stop
+from streams.protocol.ports import Stop
 from streams.scrape import serve_metrics
 from streams.space import definitions_of
 from streams.topology import outputs_of
-from streams.transport.admission import forbidden, not_permitted
+from streams.transport.admission import forbidden
 from streams.transport.aio import AIOKafkaConsumer
 from streams.transport.checks import missing, topics_there
 from streams.transport.link import Link
@@ -39,29 +35,19 @@ from streams.transport.profile import Profile, profile_of
 
 log = logging.getLogger("headrace")
 
-CLEAN, BROKE, MUST_STOP = 0, 1, 2
 THREADS = 4
 FETCH_WAIT_MS = 100  # nobody waits for the archive
 
 
 def run_archive(settings: Settings, *, skip_lost: bool = False) -> int:
     """Runs one archive process until it is told to stop; returns the exit code."""
-    configure(name="archive")
-    try:
-        asyncio.run(_run(settings, skip_lost))
-    except (Stop, ArchiveError, StorageError) as stop:
-        log.critical("the archive must stop: %s", stop)
-        return MUST_STOP
-    except (SinkDown, StorageDown) as down:
-        log.critical("the archive could not start: %s", down)
-        return BROKE
-    except Exception as error:
-        if why := not_permitted(error):
-            log.critical("the archive must stop: %s", why)
-            return MUST_STOP
-        log.critical("the archive broke", exc_info=True)
-        return BROKE
-    return CLEAN
+    configure("archive", settings.log_format)
+    return exit_code(
+        "archive",
+        lambda: asyncio.run(_run(settings, skip_lost)),
+        stops=(ArchiveError, StorageError),
+        downs=(StorageDown,),
+    )
 
 
 def archive_of(settings: Settings) -> Place:
@@ -81,10 +67,7 @@ def topics_of(settings: Settings) -> list[str]:
 
 
 async def _run(settings: Settings, skip_lost: bool) -> None:
-    stopping = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stopping.set)
-    place = archive_of(settings)
+    stopping, place = told_to_end(), archive_of(settings)
     async with AsyncExitStack() as stack:
         await asyncio.to_thread(place.check)
         metrics = ArchiveMetrics(process_registry())
@@ -115,25 +98,12 @@ async def _run(settings: Settings, skip_lost: bool) -> None:
             settings.archive.keep_days,
         )
         log.info("the archive starts", extra={"at": place.shown, "profile": profile.name, "topics": ",".join(topics)})
-        await _until_first(
+        await until_first(
             archiver.run(stopping),
             watch_topics(reader, facts, place.shown),
             archiver.watch_lag(),
             keep.watch(settings.archive.upkeep_s),
         )
-
-
-async def _until_first(*works: Coroutine[Any, Any, None]) -> None:
-    """Until one of them ends; raises what it ended by."""
-    tasks = [asyncio.create_task(work) for work in works]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _check(reader: LogReader, profile: Profile, settings: Settings, topics: Sequence[str]) -> None:
@@ -153,17 +123,12 @@ def _vector(settings: Settings) -> dict[str, tuple[str, ...]]:
 
 
 def _consumer(settings: Settings, profile: Profile) -> AIOKafkaConsumer:
-    return AIOKafkaConsumer(
-        **Link.of(settings.kafka).client(),
-        client_id="headrace-archive",
-        group_id=settings.archive.group,
-        enable_auto_commit=False,
-        auto_offset_reset="none",
+    return member(
+        settings,
+        profile,
+        settings.archive.group,
+        "headrace-archive",
         isolation_level="read_committed" if profile.transactions else "read_uncommitted",
-        session_timeout_ms=profile.session_timeout_ms,
-        heartbeat_interval_ms=profile.heartbeat_ms,
-        rebalance_timeout_ms=profile.rebalance_timeout_ms,
-        request_timeout_ms=settings.kafka.request_timeout_ms,
         fetch_max_wait_ms=min(FETCH_WAIT_MS, 20) if profile.name == "embedded" else FETCH_WAIT_MS,
         max_partition_fetch_bytes=settings.kafka.fetch_partition_bytes,
     )

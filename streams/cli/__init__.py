@@ -18,7 +18,9 @@ from importlib import import_module
 from typing import NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
+HELP = {"-h", "--help"}
 HOLDS, DOES_NOT, COULD_NOT_RUN = 0, 1, 2
 INTERRUPTED, PIPE_CLOSED = 130, 141  # what a shell reports of SIGINT and SIGPIPE
 
@@ -27,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "A live shop, scored as you watch; nothing else is needed."),
     "up": ("up", "Start broker, store, topics and workers; stop them all on Ctrl-C."),
     "worker": ("worker", "One worker in the foreground, clean on SIGTERM."),
+    "serve": ("serve", "The live page and the HTTP API: decisions, features, models, rules. Read-only."),
+    "doctor": ("doctor", "Is everything there and well that a worker needs? What is not, with its remedy."),
     "topics": ("topics", "Create the topics, or list them."),
     "produce": ("produce", "Send NDJSON from standard input to a topic."),
     "consume": ("consume", "Read a topic: pretty on a terminal, NDJSON in a pipe."),
@@ -47,6 +51,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("status", "What is in force, since when, how good it is, and what the last retraining came to."),
     "evaluate": ("evaluate", "Judge a model on a labelled table as the stream would: labels come late."),
     "schemas": ("schemas", "Export the JSON Schemas of every event and record."),
+    "completion": ("completion", "Print the script that completes commands in your shell."),
 }
 
 # What a user can mend: told without a traceback. By name, so that nothing is imported to look: an error of a library
@@ -95,6 +100,24 @@ class Commands(click.Group):
         found: click.Command = import_module(f"streams.cli.{COMMANDS[cmd_name][0]}").command
         return found
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Help ends with examples: they are read where somebody asks for it."""
+        name, found, rest = super().resolve_command(ctx, args)
+        shows_help = not HELP.isdisjoint(rest) or (not rest and isinstance(found, click.Group))
+        if found is not None and name is not None and shows_help:
+            _with_examples(found, name)
+        return name, found, rest
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Of the table: no command is imported to complete its name."""
+        if not incomplete.startswith("-"):
+            return [
+                CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)
+            ]
+        return super().shell_complete(ctx, incomplete)
+
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
@@ -106,7 +129,15 @@ class Commands(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def _with_examples(command: click.Command, path: str) -> None:
+    from streams.cli.examples import epilog
+
+    command.epilog = epilog(path)
+    for name, part in command.commands.items() if isinstance(command, click.Group) else ():
+        _with_examples(part, f"{path} {name}")
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": [*sorted(HELP)], "max_content_width": 100})
 @click.version_option(None, "--version", package_name="headrace")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
@@ -118,6 +149,9 @@ def cli(ctx: click.Context) -> None:
     """
     import logging
 
+    if os.environ.get("NO_COLOR"):  # https://no-color.org: rich looks at it, click does not
+        ctx.color = False
+    os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")  # its colorama resets a terminal at the end
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it says of an outage, an error of ours says once
     if ctx.invoked_subcommand != "worker":  # which logs them
         _tell_slips()

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from streams.cli.completion import topics as known
+from streams.cli.running import foreground, overrides
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
@@ -19,10 +22,10 @@ WIDE = 140  # columns in a pipe: no cell is cut off
 
 
 @click.group("archive", invoke_without_command=True)
-@click.option("--metrics-port", type=click.IntRange(0, 65535), help="Prometheus metrics; 0: any free port.")
+@foreground
 @click.option("--skip-lost", is_flag=True, help="Go on behind what retention deleted before it was archived: a hole.")
 @click.pass_context
-def command(ctx: click.Context, metrics_port: int | None, skip_lost: bool) -> int:
+def command(ctx: click.Context, metrics_port: int | None, log_format: str | None, skip_lost: bool) -> int:
     """Keep history as Parquet files; list, compact, expire them.
 
     Alone it is one foreground process that writes every event, decision and row of `applied` to HEADRACE_ARCHIVE__URL
@@ -33,12 +36,11 @@ def command(ctx: click.Context, metrics_port: int | None, skip_lost: bool) -> in
     from schemas.settings import load
     from streams.archive.run import run_archive
 
-    settings = load() if metrics_port is None else load(metrics={"port": metrics_port})
-    return run_archive(settings, skip_lost=skip_lost)
+    return run_archive(load(**overrides(metrics_port, log_format)), skip_lost=skip_lost)
 
 
 @command.command("ls")
-@click.argument("topic", required=False)
+@click.argument("topic", required=False, shell_complete=known)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def ls(topic: str | None, as_json: bool) -> int:
     """What is archived, a line for each partition. Exit code 1: offsets are missing between files."""
@@ -59,7 +61,7 @@ def ls(topic: str | None, as_json: bool) -> int:
 
 
 @command.command("compact")
-@click.argument("topic", required=False)
+@click.argument("topic", required=False, shell_complete=known)
 def compact(topic: str | None) -> None:
     """Merge small files into larger ones, of up to HEADRACE_ARCHIVE__COMPACT_MB. Safe beside writers and readers."""
     from archive import upkeep
@@ -74,7 +76,7 @@ def compact(topic: str | None) -> None:
 
 
 @command.command("expire")
-@click.argument("topic", required=False)
+@click.argument("topic", required=False, shell_complete=known)
 @click.option("--days", type=click.IntRange(min=1), help="Default: HEADRACE_ARCHIVE__KEEP_DAYS.")
 def expire(topic: str | None, days: int | None) -> None:
     """Remove files that are older than so many days; the newest of each partition stays."""

@@ -15,20 +15,23 @@ def command(as_json: bool) -> int:
 
     consumed = decided + duplicate + conflict + dead + too_late + future + other. Exit 0: it holds; 1: it does not.
     """
+    from schemas.decode import decode_batch
     from schemas.settings import load
     from streams.audit import audit
-    from streams.space import definitions_of
+    from streams.space import definitions_of, plain_of
     from streams.transport.link import Link
     from streams.transport.log import LogReader
 
     settings = load()
-    flows = definitions_of(settings).flows
+    plain = plain_of(settings)
+    flows = definitions_of(settings, plain).flows
+    read = decode_batch if plain is None else plain.decode_topic
     scored = [flow.topic for flow in flows if flow.scored and flow.outputs is None]
 
     async def run() -> dict[str, object]:
         reader = LogReader(Link.of(settings.kafka))
         try:
-            return (await audit(reader, [flow.topic for flow in flows], scored)).as_dict()
+            return (await audit(reader, [flow.topic for flow in flows], scored, read)).as_dict()
         finally:
             await reader.stop()
 

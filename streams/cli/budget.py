@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from features.definitions import Definitions
-    from schemas.settings import Settings
+    from schemas.settings import Plan, Settings
     from streams.budget import Budget, Demand, Server
+
+
+USERS = 1e5
 
 
 class Named(click.ParamType):
@@ -33,8 +36,8 @@ class Named(click.ParamType):
 
 
 @click.command("budget")
-@click.option("--users", type=click.FloatRange(min=1), default=1e5, show_default="100,000", help="Accounts.")
-@click.option("--orders-per-day", type=click.FloatRange(min=0), help="Default: a tenth of the users.")
+@click.option("--users", type=click.FloatRange(min=1), help="Accounts; default: HEADRACE_PLAN__USERS, else 100,000.")
+@click.option("--orders-per-day", type=click.FloatRange(min=0), help="Default: as planned, else a tenth of the users.")
 @click.option("--cards", type=click.FloatRange(min=1), help="Default: one a user.")
 @click.option("--devices", type=click.FloatRange(min=1), help="Default: three for two users.")
 @click.option("--ips", type=click.FloatRange(min=1), help="Default: one a user.")
@@ -64,7 +67,7 @@ def budget(as_json: bool, **asked: Any) -> int:
 
     settings = load()
     definitions = definitions_of(settings)
-    demand = _demand(definitions, asked, assume=settings.features is None)
+    demand = _demand(definitions, _planned(settings.plan, asked), assume=settings.features is None)
     found = predict(definitions, demand, _server(settings, asked["allocator"]), specimens(asked["id_bytes"]))
     if as_json:
         total = {"total_bytes": found.total_bytes, "tables_bytes": found.tables_bytes, "keys": found.keys}
@@ -73,6 +76,13 @@ def budget(as_json: bool, **asked: Any) -> int:
     else:
         _print_budget(found, demand)
     return int(any(row.bag_most > LARGEST_BAG for row in found.rows))
+
+
+def _planned(plan: Plan, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked, and of the shop what was planned where nothing was asked."""
+    users = asked["users"] or plan.users or USERS
+    orders = plan.orders_per_day if asked["orders_per_day"] is None else asked["orders_per_day"]
+    return {**asked, "users": users, "orders_per_day": orders}
 
 
 def _demand(definitions: Definitions, asked: Mapping[str, Any], *, assume: bool) -> Demand:

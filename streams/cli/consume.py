@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from streams.cli.completion import topics as known
+
 if TYPE_CHECKING:
     from streams.data.consume import Place, Read
 
@@ -25,7 +27,7 @@ class _Place(click.ParamType):
 
 
 @click.command("consume")
-@click.argument("topics", nargs=-1, required=True, metavar="TOPIC...")
+@click.argument("topics", nargs=-1, required=True, metavar="TOPIC...", shell_complete=known)
 @click.option("--from", "place", type=_Place(), default="end", show_default=True, help="Of each partition.")
 @click.option("--partition", type=click.IntRange(min=0), help="This one only.")
 @click.option("--until-idle", type=click.FloatRange(min=0), metavar="S", help="End when nothing came for S seconds.")

@@ -2,7 +2,8 @@
 
 Everything is real but the customers: broker, store and worker are those of `headrace up`, and the shop of
 `simulation/` sends what a shop would, at the pace of the clock. It begins with the last two minutes before the start,
-so that there is something to see at once. The board is filled from the topics, as any reader could fill it.
+so that there is something to see at once. The board is filled from the topics, as any reader could fill it. The page
+has two buttons, which reach us over a socket in our own folder (streams/live/wire.py).
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ import asyncio
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
+    from simulation.shop import Shop
     from streams.data.cluster import Cluster
     from streams.data.record import Record
     from streams.data.sender import Sender
     from streams.embedded.stack import Stack
+    from streams.embedded.supervisor import Service
     from streams.live.board import Alert, Board
     from streams.live.view import View
 
@@ -50,7 +53,7 @@ def command(seconds: float | None, seed: int) -> None:
     notes = _Notes()
     limit_s = seconds or (ON_A_TERMINAL_S if sys.stdout.isatty() else IN_A_PIPE_S)
     start_ms = round((time.time() - (time.monotonic() - STARTED_S)) * 1000)
-    with ended_by_signals(), Children() as children, running(children, 1, Ports(), notes) as stack:
+    with ended_by_signals(), Children() as children, running(children, 1, Ports(), notes, buttons=True) as stack:
         from streams.live.board import Board  # from here on the worker starts beside us
         from streams.live.view import summary
 
@@ -90,24 +93,31 @@ def _view(stack: Stack, seed: int, notes: _Notes) -> View:
 
 
 class _Demo:
-    """Three things at once: the shop sends, the board reads, the view shows."""
+    """Three things at once: the shop sends, the board reads, the view shows; and the page's buttons are answered."""
 
     def __init__(self, stack: Stack, board: Board, view: View, seed: int, limit_s: float) -> None:
+        from streams.live.drill import Drills
+
         self._stack, self._board, self._view, self._seed, self._limit_s = stack, board, view, seed, limit_s
         self._alerts: list[Alert] = []
+        self._shop: Shop | None = None
+        self._drills = Drills(board, self._strike, self._workers)
 
     async def run(self) -> None:
         """Until the time is up or a signal comes; then until what was sent is decided."""
         from streams.data.cluster import Cluster
         from streams.data.sender import Sender
         from streams.embedded.ending import stop_on_signals
+        from streams.live.wire import answering
 
         stop = asyncio.Event()
         stop_on_signals(stop)
         cluster = Cluster(self._stack.services.settings.kafka)
         reading = asyncio.create_task(self._read(cluster))
+        drills, asked_at = self._drills, self._stack.asked_at
+        can = {"counts": drills.told, "attack": drills.attack, "kill": drills.kill}
         try:
-            async with cluster.producer() as producer:
+            async with cluster.producer() as producer, answering(asked_at, can) if asked_at else nullcontext():
                 sender = Sender(producer)
                 sending = asyncio.create_task(self._send(sender))
                 try:
@@ -123,6 +133,7 @@ class _Demo:
     async def _show(self, stop: asyncio.Event, sending: asyncio.Task[None], reading: asyncio.Task[None]) -> None:
         while not stop.is_set() and (at_s := time.monotonic() - STARTED_S) < self._limit_s:
             self._stack.look()
+            self._drills.look()
             for task in (sending, reading):
                 if task.done():
                     task.result()  # neither ends by itself but by an error
@@ -147,12 +158,20 @@ class _Demo:
         """A worker that cannot start says why; one that is slow gets PATIENCE_S."""
         from streams.embedded.processes import StartError
 
-        workers = [service for service in self._stack.supervisor.services if service.name == "worker 0"]
+        workers = self._workers()
         if self._board.first_decision_ms is None and (
             not workers or workers[0].failures >= FAILED_STARTS or at_s > PATIENCE_S
         ):
             said = workers[0].child.last_words() if workers else ""
             raise StartError(f"no decision within {at_s:.0f} s; the worker's last words:\n{said}")
+
+    def _workers(self) -> list[Service]:
+        return [service for service in self._stack.supervisor.services if service.name.startswith("worker")]
+
+    def _strike(self) -> tuple[str, list[str]]:
+        """An attack from now on; nobody asks before the shop is open."""
+        assert self._shop is not None
+        return self._shop.strike(round(time.time() * 1000))
 
     async def _send(self, sender: Sender) -> None:
         """The shop's events at their time, which is now; those of the last minutes at once."""
@@ -168,8 +187,8 @@ class _Demo:
         from streams.data.record import Record
 
         network = Disturbance(copy_mean_ms=5_000, late_mean_ms=10_000, shuffled_ms=1_000, garbage=GARBAGE)
-        shop = Shop(Plan.live(self._seed), start_ms)
-        for event in disturb(shop.events(), network, self._seed):
+        self._shop = Shop(Plan.live(self._seed), start_ms)
+        for event in disturb(self._shop.events(), network, self._seed):
             yield Record(event.topic, event.key, event.value, (), event.send_ms)
             # The next one is asked for: this one goes out now. One that still waits when we end was never sent.
             order_id = None if event.copy else event.order_id

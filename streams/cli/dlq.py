@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from streams.cli.completion import topics as known
+
 if TYPE_CHECKING:
     from streams.data.dlq import Count, Letter, Letters, State
 
-WHERE = click.argument("where", metavar="TOPIC[/PARTITION/OFFSET]")
+WHERE = click.argument("where", metavar="TOPIC[/PARTITION/OFFSET]", shell_complete=known)
 REASON = click.option("--reason", help="Only letters of this reason.")
 
 
@@ -25,7 +27,7 @@ def command() -> None:
 
 
 @command.command("ls")
-@click.argument("topics", nargs=-1, metavar="[TOPIC]...")
+@click.argument("topics", nargs=-1, metavar="[TOPIC]...", shell_complete=known)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def ls(topics: tuple[str, ...], as_json: bool) -> int:
     """Count dead letters by topic and reason."""

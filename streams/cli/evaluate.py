@@ -32,19 +32,14 @@ class Wait(Span):
         return 0 if value == "0" else super().convert(value, param, ctx)
 
 
-@click.command("evaluate", epilog="""\b
-Examples:
-  headrace evaluate --data autumn.parquet --report autumn.html
-  headrace evaluate --prequential autumn.parquet --model adaptive_forest --delay 7d
-  headrace evaluate --prequential cards.csv --model online_logistic --delay 30d --time when --id tx --label bad
-  headrace evaluate --prequential autumn.parquet --model online_logistic --delay 7d --shuffle --json""")  # fmt: skip
+@click.command("evaluate")
 @click.option("--data", type=click.Path(exists=True, path_type=Path),
               help="A set of `headrace features build`: how a model that is there does on it.")  # fmt: skip
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="With --data: also an HTML file.")
 @click.option("--prequential", "path", type=click.Path(exists=True, path_type=Path),
               help="A labelled table: a Parquet or CSV file, or a folder of Parquet.")  # fmt: skip
-@click.option("--model", "kind", metavar="NAME", help="online_logistic, adaptive_forest or half_space; with --data: "
-              "`champion` (the default), NAME/VERSION of the registry, or a folder.")  # fmt: skip
+@click.option("--model", "kind", metavar="NAME", help="online_logistic, adaptive_forest, half_space or sessions; "
+              "with --data: `champion` (the default), NAME/VERSION of the registry, or a folder.")  # fmt: skip
 @click.option("--delay", type=Wait(), help="After the case its label is due; 0: at once.")
 @click.option("--from", "since", type=Moment(), help="Cases from here on count (UTC); else from the first label on.")
 @click.option("--to", "until", type=Moment(), help="Cases before this count (UTC); none later is read.")

@@ -51,10 +51,6 @@ def command(
     Each decision is made again from the archive (HEADRACE_ARCHIVE__URL) by the rules and models of then, and held
     against what was published. Exit 0: the same bytes; 1: something differs or cannot be made again; 2: no such
     decision.
-
-    \b
-      headrace explain o-10027
-      headrace explain --sample 1000 --replay --json
     """
     if bool(ids) == (sample is not None):
         raise click.UsageError("name decisions by ID, or ask for some with --sample")

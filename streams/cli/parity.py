@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from streams.cli.replay import Moment
+from streams.cli.running import foreground, overrides
 
 if TYPE_CHECKING:
     from streams.parity.check import Asked, Report
@@ -31,8 +32,8 @@ PLANTED_ORDERS, PLANTED_SEED = 1_000, 7
     show_default=True,
     help="With --archive: by how many seconds the files of one topic may be behind those of another.",
 )
-@click.option("--watch", is_flag=True, help="Go on until Ctrl-C; what is found is told as metrics.")
-@click.option("--metrics-port", type=click.IntRange(0, 65535), help="With --watch: where metrics are served.")
+@click.option("--watch", is_flag=True, help="Go on until Ctrl-C; what is found is told as metrics and in the log.")
+@foreground
 @click.option("--plant", type=click.Choice(PLANTS), help="Break a worker of its own on purpose: it must be found.")
 @click.option("--kafka", is_flag=True, help="With --plant: on Apache Kafka, started here from its jars.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
@@ -45,6 +46,7 @@ def command(
     settled: float,
     watch: bool,
     metrics_port: int | None,
+    log_format: str | None,
     plant: str | None,
     kafka: bool,
     as_json: bool,
@@ -63,7 +65,7 @@ def command(
     except OracleError as error:
         raise click.UsageError(str(error)) from error
     if watch:
-        return _watch(asked, metrics_port)
+        return _watch(asked, overrides(metrics_port, log_format))
     report = _planted(plant, kafka, asked, oracle) if plant else _once(asked, oracle, settled if archive else None)
     click.echo(json.dumps(report.as_dict()) if as_json else "\n".join(report.lines()))
     if report.wrong:
@@ -98,9 +100,8 @@ def _planted(plant: str, kafka: bool, asked: Asked, oracle: Oracle | None) -> Re
     raise click.Abort
 
 
-def _watch(asked: Asked, metrics_port: int | None) -> int:
+def _watch(asked: Asked, given: dict[str, object]) -> int:
     from schemas.settings import load
     from streams.parity.watch import watch
 
-    settings = load(metrics={"port": metrics_port}) if metrics_port is not None else load()
-    return watch(settings, asked)
+    return watch(load(**given), asked)

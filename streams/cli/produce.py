@@ -7,9 +7,11 @@ from typing import BinaryIO
 
 import click
 
+from streams.cli.completion import topics
+
 
 @click.command("produce")
-@click.argument("topic")
+@click.argument("topic", shell_complete=topics)
 @click.argument("file", type=click.File("rb"), default="-")
 @click.option("--raw", is_flag=True, help="Send bad lines too, as they stand.")
 @click.option("--timestamps", type=click.Choice(["now", "event"]), default="now", help="The record's timestamp.")

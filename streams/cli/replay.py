@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from streams.data.record import Record
     from streams.data.replay import Replayed
 
-HISTORY_DAYS = 2.0  # of a shop that is sent as history: it began twice as long ago, so that all of it is past
+SLACK_DAYS = 2.0  # between a shop that is sent as history and now: a few orders more or less, and all of it is past
 UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
@@ -81,6 +81,13 @@ class Moment(click.ParamType):
 @click.option("--to", "until", type=Moment(), help="Event times before this (UTC).")
 @click.option("--seed", type=int, default=7, show_default=True, help="Of the simulated shop.")
 @click.option("--orders", type=click.IntRange(min=1), help="Of the simulated shop: end after so many.")
+@click.option(
+    "--days",
+    type=click.FloatRange(min=0, min_open=True, max=365),
+    default=2.0,
+    show_default=True,
+    help="Of the simulated shop's history: how many it takes for these orders.",
+)
 @click.option("--keep-forever", is_flag=True, help="Let topics that would delete such old records keep them.")
 def command(
     what: str,
@@ -92,11 +99,12 @@ def command(
     until: int | None,
     seed: int,
     orders: int | None,
+    days: float,
     keep_forever: bool,
 ) -> int:
     """Send a recorded data set (fraud-handbook, ga360), a file of events, or a simulated shop to its topics by time.
 
-    The simulated `shop` runs live with --speed 1x, or with --speed max --orders N as N orders of the days before now.
+    The simulated `shop` runs live with --speed 1x, or with --speed max --orders N as N orders of the --days before now.
     Records are dated by their events. With --lockstep 1h the workers are never more than an hour of event time behind,
     so that labels neither leak nor lag.
     """
@@ -109,7 +117,7 @@ def command(
     settings = load()
     window = Window(-EVER_MS if since is None else since, EVER_MS if until is None else until)
     try:
-        source = _shop(seed, orders, speed) if what == "shop" else dataset(what, data or settings.data, topics)
+        source = _shop(seed, orders, speed, days) if what == "shop" else dataset(what, data or settings.data, topics)
         done = asyncio.run(_replay(Kafka(settings.kafka), source, topics, window, speed, lockstep, keep_forever))
     except DataError as error:
         raise CouldNotRun(str(error)) from error
@@ -134,7 +142,7 @@ class _Shop:
         return (record for record in arrivals(self.events) if window.holds(record.timestamp_ms or 0))
 
 
-def _shop(seed: int, orders: int | None, speed: float) -> _Shop:
+def _shop(seed: int, orders: int | None, speed: float, days: float) -> _Shop:
     """Live from now on, or history that ends before now: a record from the future is refused by broker and workers."""
     from simulation.disturb import Disturbance, disturb
     from simulation.shop import Plan, Shop, until_orders
@@ -145,7 +153,7 @@ def _shop(seed: int, orders: int | None, speed: float) -> _Shop:
         return _Shop(events if orders is None else until_orders(events, orders))
     if speed != math.inf or orders is None:
         raise CouldNotRun("the shop runs live, with --speed 1x, or as history, with --speed max --orders N")
-    shop = Shop(Plan.stress(orders, seed, HISTORY_DAYS), now_ms - round(2 * HISTORY_DAYS * UNITS_MS["d"]))
+    shop = Shop(Plan.stress(orders, seed, days), now_ms - round((days + min(days, SLACK_DAYS)) * UNITS_MS["d"]))
     return _Shop(disturb(until_orders(shop.events(), orders), Disturbance(), seed))
 
 

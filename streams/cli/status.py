@@ -59,12 +59,12 @@ def told(registry: Registry, now_ms: int) -> dict[str, Any]:
 
 
 def _champion(registry: Registry, now: Deployment, now_ms: int) -> dict[str, Any] | None:
+    from models.deployments import champion_since_ms
     from models.documents import ArtefactError
-    from training.retrain.observe import since_ms
 
     if now.champion is None:
         return None
-    since = since_ms(registry, now)
+    since = champion_since_ms(registry.history(), now)
     said = {"model": now.champion.label, "since_ms": since, "age_days": round((now_ms - since) / DAY_MS, 2)}
     try:
         manifest = registry.manifest(now.champion.name, now.champion.version)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from training.batch.checks import Finding
     from training.batch.spans import Spans
     from training.batch.table import Table
+    from training.batch.train import Job
 
 REFUSED = 3
 
@@ -75,19 +77,11 @@ def command(
     Exit codes: 0 it beats its cheap gate beyond noise, 1 it does not, 2 it could not run, 3 the data is not to be
     trained on; the reasons are told.
     """
-    from schemas.settings import load
-    from streams.cli import DOES_NOT, HOLDS, CouldNotRun
-    from streams.cli.trained import SHOP, About, champion_of, keep, kinds_of, read, show, telling, told
-    from training.batch.checks import RefusedError
-    from training.batch.members import NotInstalledError
-    from training.batch.spans import TooShortError
-    from training.batch.step import Limit
-    from training.batch.table import BadSetError
-    from training.batch.train import Job, planned, train
+    from streams.cli.trained import kinds_of
+    from training.batch.train import Job
 
-    settings, names = load(), kinds_of(model)
     job = Job(
-        kinds=names,
+        kinds=kinds_of(model),
         seed=seed,
         held_days=held_days,
         gap_days=gap_days,
@@ -97,31 +91,67 @@ def command(
         accepted=frozenset(accept),
         checkpoints=checkpoints,
     )
-    limit = Limit.of(time.monotonic, limit_s)
+    asked = _Asked(data, since, until, limit_s, lost_good, name, out, dry_run, as_json)
+    return _refusing(lambda: _train(job, asked), as_json=as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked for beside the job."""
+
+    data: Path
+    since: int | None
+    until: int | None
+    limit_s: float | None
+    lost_good: float
+    name: str | None
+    out: Path | None
+    dry_run: bool
+    as_json: bool
+
+
+def _train(job: Job, asked: _Asked) -> int:
+    """From the set to what is told of the model."""
+    from schemas.settings import load
+    from streams.cli import DOES_NOT, HOLDS
+    from streams.cli.trained import SHOP, About, champion_of, keep, read, show, telling, told
+    from training.batch.step import Limit
+    from training.batch.train import planned, train
+
+    settings, limit = load(), Limit.of(time.monotonic, asked.limit_s)
+    with telling() as tell:
+        table = read(settings, asked.data, asked.since, asked.until, tell)
+        if asked.dry_run:
+            return _planned(table, *planned(table, job), job.accepted, as_json=asked.as_json)
+        champion = champion_of(settings)
+        trained = train(table, job, limit=limit, tell=tell, champion=champion.model if champion else None)
+    if os.environ.get("RANK", "0") == "0":  # of several under torchrun the first keeps what all of them have
+        name = asked.name or (job.kinds[0] if len(job.kinds) == 1 else SHOP)
+        about = About(name, job.seed, champion.label if champion else None, asked.lost_good)
+        kept = keep(settings, trained, table, about, asked.out)
+        if asked.as_json:
+            click.echo(json.dumps(told(trained, kept)))
+        else:
+            show(trained, kept)
+    return HOLDS if trained.beats_gate else DOES_NOT
+
+
+def _refusing(work: Callable[[], int], *, as_json: bool) -> int:
+    """What the work comes to; data that is not to be trained on is refused with reasons."""
+    from streams.cli import CouldNotRun
+    from training.batch.checks import RefusedError
+    from training.batch.members import NotInstalledError
+    from training.batch.spans import TooShortError
+    from training.batch.table import BadSetError
+
     try:
-        with telling() as tell:
-            table = read(settings, data, since, until, tell)
-            if dry_run:
-                return _planned(table, *planned(table, job), job.accepted, as_json=as_json)
-            champion = champion_of(settings)
-            trained = train(table, job, limit=limit, tell=tell, champion=champion.model if champion else None)
+        return work()
     except RefusedError as error:
         return _refused([one.about() for one in error.findings], as_json=as_json)
     except (BadSetError, TooShortError) as error:
         return _refused([{"check": "set", "level": "refuse", "text": str(error)}], as_json=as_json)
     except NotInstalledError as error:
         raise CouldNotRun(str(error)) from error
-    if os.environ.get("RANK", "0") != "0":  # one of several under torchrun: the first keeps what all of them have
-        return HOLDS if trained.beats_gate else DOES_NOT
-    about = About(
-        name or (names[0] if len(names) == 1 else SHOP), seed, champion.label if champion else None, lost_good
-    )
-    kept = keep(settings, trained, table, about, out)
-    if as_json:
-        click.echo(json.dumps(told(trained, kept)))
-    else:
-        show(trained, kept)
-    return HOLDS if trained.beats_gate else DOES_NOT
 
 
 def _planned(table: Table, cut: Spans, findings: Sequence[Finding], accepted: frozenset[str], *, as_json: bool) -> int:

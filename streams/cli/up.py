@@ -17,9 +17,15 @@ LOOK_S = 0.1
 @click.option("--kafka-port", type=PORT, help="Of the embedded broker; default: 9092, or a free one.")
 @click.option("--store-port", type=PORT, help="Of the embedded store; default: 6379, or a free one.")
 @click.option("--metrics-port", type=PORT, help="Of worker 0, the next has the next; default: 9641, or free ones.")
+@click.option("--page-port", type=PORT, help="Of the live page and the HTTP API; default: 8080, or a free one.")
 @click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Work in this folder and leave it.")
 def command(
-    workers: int, kafka_port: int | None, store_port: int | None, metrics_port: int | None, keep: Path | None
+    workers: int,
+    kafka_port: int | None,
+    store_port: int | None,
+    metrics_port: int | None,
+    page_port: int | None,
+    keep: Path | None,
 ) -> None:
     """Start broker, store, topics and workers; stop them all on Ctrl-C.
 
@@ -31,10 +37,11 @@ def command(
     from streams.embedded.processes import Children
     from streams.embedded.stack import Ports, running
 
-    ports = Ports(kafka_port, store_port, metrics_port)
+    ports = Ports(kafka_port, store_port, metrics_port, page_port)
     tell = partial(click.echo, err=True)
     with ended_by_signals(), claim(keep), Children(keep) as children, running(children, workers, ports, tell) as stack:
         stack.wait_for_workers()
+        stack.wait_for_page()
         click.echo("\n".join([*stack.table(kept=keep is not None), "", "Ctrl-C ends it all."]))
         while True:
             stack.look()

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 import orjson
 
-from streams.data.record import Record, cloud_event_headers, key_of
+from schemas.cloudevents import headers_of
+from streams.data.record import Record, key_of
 
 EVER_MS = 2**62
 
@@ -63,7 +64,7 @@ class Dataset(Protocol):
 
 def record_of(topic: str, event: dict[str, Any], at_ms: int, source: str) -> Record:
     """An event as a record: keyed, with CloudEvents headers, dated by its own time."""
-    return Record(topic, key_of(event), orjson.dumps(event), cloud_event_headers(event, source), at_ms)
+    return Record(topic, key_of(event), orjson.dumps(event), headers_of(event, source), at_ms)
 
 
 def data_file(folder: Path | None, name: str) -> Path:

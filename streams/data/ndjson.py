@@ -15,10 +15,11 @@ from typing import Any, get_args
 import orjson
 
 from schemas import events
+from schemas.cloudevents import headers_of
 from schemas.timestamps import epoch_ms
 from schemas.topics import INPUTS
 from streams.data.dataset import DataError, Window
-from streams.data.record import Record, cloud_event_headers, key_of
+from streams.data.record import Record, key_of
 
 SOURCE = "/headrace/replay/file"
 
@@ -53,7 +54,7 @@ class Lines:
                 event, at_ms = self._read(number, line)
                 if window.holds(at_ms):
                     topic = self.topic or self._topic(number, event)
-                    yield Record(topic, key_of(event), line, cloud_event_headers(event, SOURCE), at_ms)
+                    yield Record(topic, key_of(event), line, headers_of(event, SOURCE), at_ms)
 
     def _read(self, number: int, line: bytes) -> tuple[dict[str, Any], int]:
         try:

@@ -13,11 +13,12 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from schemas.cloudevents import headers_of
 from schemas.decode import Fault, Reason, decode_batch
 from schemas.timestamps import epoch_ms
 from schemas.topics import INPUTS
 from streams.data.lines import pieces
-from streams.data.record import Record, cloud_event_headers, key_of
+from streams.data.record import Record, key_of
 from streams.data.sender import Sender
 
 
@@ -110,7 +111,7 @@ def _record(line: bytes, read: _Read, at: int, form: Form, now_ms: int) -> Recor
     at_ms = read.at_ms[at] or now_ms if form.event_timestamps else None
     if event is None:
         return Record(form.topic, None, line, (), at_ms)
-    headers = () if at in read.faults else cloud_event_headers(event, form.source)
+    headers = () if at in read.faults else headers_of(event, form.source)
     return Record(form.topic, key_of(event), line, headers, at_ms)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-Headers = tuple[tuple[str, bytes], ...]
+from schemas.cloudevents import Headers
 
 # In this order: a shop's own customer, else the browser; a label may know nothing but the order.
 KEY_FIELDS = ("user_id", "visitor_id", "order_id")
@@ -29,19 +29,3 @@ def key_of(event: Mapping[str, Any]) -> bytes | None:
         if isinstance(name, str) and name:
             return name.encode()
     return None
-
-
-def cloud_event_headers(event: Mapping[str, Any], source: str) -> Headers:
-    """CloudEvents 1.0 in Kafka's binary mode: attributes as `ce_` headers, the value stays the event's own JSON."""
-    event_id, type_, time = event.get("event_id"), event.get("type"), event.get("event_time")
-    if not (isinstance(event_id, str) and event_id and isinstance(type_, str) and type_):
-        return ()  # without an id and a type it is no CloudEvent
-    at = (("ce_time", time.encode()),) if isinstance(time, str) else ()
-    return (
-        ("ce_specversion", b"1.0"),
-        ("ce_id", event_id.encode()),
-        ("ce_source", source.encode()),
-        ("ce_type", type_.encode()),
-        *at,
-        ("content-type", b"application/json"),
-    )

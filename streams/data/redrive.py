@@ -24,12 +24,13 @@ import msgspec
 from aiokafka import TopicPartition  # type: ignore[import-untyped]  # it ships no types
 
 from schemas import deadletters
+from schemas.cloudevents import Headers
 from schemas.decode import Reason
 from schemas.topics import dead_letters_of
 from streams.data.cluster import Cluster
 from streams.data.consume import read_all
 from streams.data.dlq import CLAIM_HOLDS_MS, MARK, Claim, Letter, Letters, Mark, Where, letters_and_marks
-from streams.data.record import Headers, Record
+from streams.data.record import Record
 from streams.data.sender import Sender
 
 REDRIVE = "dlq-redrive"  # on a record that was sent back: the letter it was

@@ -7,6 +7,7 @@ Only ever adds: a topic that is there stays as it is, and a difference that matt
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from aiokafka.admin import (  # type: ignore[import-untyped]  # it has no types
     NewPartitions,
     NewTopic,
 )
-from aiokafka.errors import KafkaError, for_code  # type: ignore[import-untyped]
+from aiokafka.errors import InvalidPartitionsError, KafkaError, for_code  # type: ignore[import-untyped]
 
 from schemas.settings import Settings
 from schemas.topics import DAY_MS, INPUTS, TOPICS, Topic, partitions_of, registry_of
@@ -25,7 +26,7 @@ from streams.transport.admission import not_permitted
 
 ALREADY_EXISTS = 36  # Kafka's code: somebody else was faster
 CREATE_MS = 30_000
-SEEN_WITHIN_S = 15.0
+SEEN_WITHIN_S, SEEN_EVERY_S = 15.0, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +44,30 @@ async def create_topics(settings: Settings) -> list[Made]:
     Raises ClusterError where the broker cannot be reached or refuses, with the topic and its reason.
     """
     cluster = Cluster(settings.kafka)
-    there = await cluster.topics()
     inputs, topics = _registry(settings)
-    wanted = {topic.name: _partitions(topic, settings.partitions, there, inputs) for topic in topics}
-    missing = [topic for topic in topics if topic.name not in there]
-    grown = {name: count for name, count in wanted.items() if name == "applied" and 0 < there.get(name, 0) < count}
-    async with cluster.admin() as admin:
-        if missing:
-            new = [NewTopic(t.name, wanted[t.name], settings.replicas, topic_configs=t.config()) for t in missing]
-            _check(await admin.create_topics(new, timeout_ms=CREATE_MS), settings)
-        if grown:
-            new_counts = {name: NewPartitions(count) for name, count in grown.items()}
-            await _grow(admin, new_counts, settings)
-    there = await _seen(cluster, wanted.keys() & ({topic.name for topic in missing} | grown.keys()), wanted)
-    made = {topic.name for topic in missing}
-    return [Made(name, there[name], _what(name, count, there[name], made, grown)) for name, count in wanted.items()]
+    asked: set[str] = set()
+    created: set[str] = set()
+    grown: dict[str, int] = {}
+    until = time.monotonic() + SEEN_WITHIN_S
+    while True:  # until the broker tells of all: it answers before its metadata is out, and others may be at it as well
+        there = await cluster.topics()
+        wanted = {topic.name: _partitions(topic, settings.partitions, there, inputs) for topic in topics}
+        missing = [topic for topic in topics if topic.name not in there]
+        small = {name: wanted[name] for name in ("applied",) if 0 < there.get(name, 0) < wanted[name]}
+        if not missing and not small:
+            return [Made(name, there[name], _what(name, wanted[name], there[name], created, grown)) for name in wanted]
+        if time.monotonic() > until:
+            late = ", ".join([topic.name for topic in missing] + list(small))
+            raise ClusterError(f"{late} at {settings.kafka.brokers}: not seen within {SEEN_WITHIN_S:g} s")
+        async with cluster.admin() as admin:
+            if new := [t for t in missing if t.name not in asked]:
+                made = [NewTopic(t.name, wanted[t.name], settings.replicas, topic_configs=t.config()) for t in new]
+                created |= _created(await admin.create_topics(made, timeout_ms=CREATE_MS), settings)
+                asked |= {t.name for t in new}
+            if more := {name: NewPartitions(count) for name, count in small.items() if grown.get(name) != count}:
+                await _grow(admin, more, settings)
+                grown |= small
+        await asyncio.sleep(SEEN_EVERY_S)
 
 
 async def listed(settings: Settings) -> list[dict[str, object]]:
@@ -102,29 +112,22 @@ def _what(name: str, wanted: int, has: int, made: set[str], grown: Mapping[str, 
     return "there already" if has == wanted else f"there already (the settings say {wanted})"
 
 
-def _check(answer: Any, settings: Settings) -> None:
-    """Raises ClusterError for the first topic refused; the client itself only hands the codes on."""
+def _created(answer: Any, settings: Settings) -> set[str]:
+    """The topics that this made, nobody else; raises ClusterError for the first refused (the client hands codes on)."""
     for name, code, *message in answer.topic_errors:
         if code not in (0, ALREADY_EXISTS):
             error = for_code(code)
             why = not_permitted(error(f"create {name}")) or (message[0] if message else None)
             why = why or error.description or error.__name__
             raise ClusterError(f"topic {name} at {settings.kafka.brokers}: {why}")
+    return {name for name, code, *_ in answer.topic_errors if code == 0}
 
 
 async def _grow(admin: AIOKafkaAdminClient, counts: dict[str, NewPartitions], settings: Settings) -> None:
     try:
         await admin.create_partitions(counts, timeout_ms=CREATE_MS)
+    except InvalidPartitionsError:
+        pass  # somebody else was faster
     except KafkaError as error:
         why = not_permitted(error) or f"{error}"
         raise ClusterError(f"{', '.join(counts)} at {settings.kafka.brokers} cannot grow: {why}") from error
-
-
-async def _seen(cluster: Cluster, names: set[str], wanted: Mapping[str, int]) -> dict[str, int]:
-    """The topics once every one of `names` is told with its partitions: a broker answers before its metadata is out."""
-    async with asyncio.timeout(SEEN_WITHIN_S):
-        while True:
-            there = await cluster.topics()
-            if all(there.get(name, 0) >= wanted[name] for name in names):
-                return there
-            await asyncio.sleep(0.05)

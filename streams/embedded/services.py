@@ -20,6 +20,7 @@ from streams.embedded.store import Store, start_store
 
 USUAL_BROKER_PORT = 9092
 USUAL_STORE_PORT = 6379
+USUAL_PAGE_PORT = 8080
 USUAL_METRICS_PORT = 9641
 TRIES = 4
 
@@ -59,6 +60,12 @@ class Services:
         """The online models of the settings, as `headrace learn` in the caller's own directory."""
         argv = [sys.executable, "-P", "-m", "streams.cli", "learn"]
         return self.children.start("learner", argv, self.environment(), cwd=Path.cwd())
+
+    def start_page(self, port: int, asked_at: Path | None = None) -> Child:
+        """The live page and the HTTP API; with the demo's buttons where they can be asked for."""
+        argv = [sys.executable, "-P", "-m", "streams.cli", "serve", "--port", str(port)]
+        argv += ["--demo", str(asked_at)] if asked_at else []
+        return self.children.start("page", argv, self.environment(), cwd=Path.cwd())
 
 
 def start_services(children: Children, broker_port: int | None = None, store_port: int | None = None) -> Services:

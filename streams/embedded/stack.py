@@ -7,17 +7,28 @@ its logs are gone, so nothing that stands on them can go on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
 
 from schemas.settings import without_password
 from streams.embedded.processes import LOCALHOST, Children, StartError, free_port, hold, is_open, wait_until
-from streams.embedded.services import USUAL_BROKER_PORT, USUAL_METRICS_PORT, USUAL_STORE_PORT, Services, start_services
+from streams.embedded.services import (
+    USUAL_BROKER_PORT,
+    USUAL_METRICS_PORT,
+    USUAL_PAGE_PORT,
+    USUAL_STORE_PORT,
+    Services,
+    start_services,
+)
 from streams.embedded.supervisor import Supervisor, reason
+from streams.live.wire import socket_in
 
-WORKER_START_S = 60.0
+WORKER_START_S, PAGE_START_S = 60.0, 10.0
 WORKER_END_S = 15.0
+PAGE = "the page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +38,22 @@ class Ports:
     broker: int | None = None
     store: int | None = None
     metrics: int | None = None  # of worker 0; the next one has the next
+    page: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """All that runs; `metrics_ports` by the workers' slots. `tell` gets a line for each change of state."""
+    """All that runs; `metrics_ports` by the workers' slots. `tell` gets a line for each change of state.
+
+    `page_port` is None where the page's extra is not installed. `asked_at`: where the page asks whoever holds this for
+    what its buttons do; None where it has none.
+    """
 
     services: Services
     supervisor: Supervisor
     metrics_ports: list[int]
+    page_port: int | None
+    asked_at: Path | None
     tell: Callable[[str], None]
 
     def look(self) -> None:
@@ -60,6 +78,15 @@ class Stack:
         for worker, port in zip(workers, self.metrics_ports, strict=True):
             wait_until(partial(self._is_open, port), worker.child, WORKER_START_S)
 
+    def wait_for_page(self) -> None:
+        """Returns when it answers, so that an address that is shown can be opened; it is optional, and not waited for
+        where it ends or is slow.
+        """
+        for service in self.supervisor.services:
+            if service.name == PAGE and self.page_port is not None:
+                with suppress(StartError):
+                    wait_until(partial(is_open, self.page_port), service.child, PAGE_START_S)
+
     def _is_open(self, port: int) -> bool:
         self._look_at_broker()
         return is_open(port)
@@ -67,7 +94,10 @@ class Stack:
     def table(self, *, kept: bool = False) -> list[str]:
         """Every address, a line each, and what another terminal must be told where the ports are not the usual ones."""
         services, settings = self.services, self.services.settings
+        page = self.page_port
+        shows = "start an attack there, kill a worker" if self.asked_at else "the stream as it is now; HTTP API"
         rows = [
+            *([("page", f"http://{LOCALHOST}:{page}", shows)] if page else []),
             ("broker", settings.kafka.brokers, "embedded, in memory" if services.broker else "HEADRACE_KAFKA__BROKERS"),
             ("store", settings.redis.shown, "embedded" if services.store else "HEADRACE_REDIS__URL"),
             *(
@@ -93,10 +123,13 @@ class Stack:
 
 
 @contextmanager
-def running(children: Children, workers: int, ports: Ports, tell: Callable[[str], None]) -> Iterator[Stack]:
+def running(
+    children: Children, workers: int, ports: Ports, tell: Callable[[str], None], *, buttons: bool = False
+) -> Iterator[Stack]:
     """Starts everything; leaving the context ends the workers, and leaving that of `children` the services.
 
     Workers have been started, not waited for. `tell` gets a line when something has ended or is started again.
+    With `buttons` the page has those of the demo, and whoever holds the stack answers at `asked_at`.
     """
     services = start_services(children, ports.broker, ports.store)
     supervisor = Supervisor(tell)
@@ -104,23 +137,31 @@ def running(children: Children, workers: int, ports: Ports, tell: Callable[[str]
         supervisor.add("the store", services.store.start_again, child=services.store.child, always=True)
     with ExitStack() as holds:
         try:
-            metrics = [_metrics_port(slot, ports.metrics, holds) for slot in range(workers)]
+            metrics = [_held(USUAL_METRICS_PORT, slot, ports.metrics, holds) for slot in range(workers)]
             for slot, port in enumerate(metrics):
                 supervisor.add(f"worker {slot}", partial(services.start_worker, slot, port))
             if services.settings.archive.url is not None:
                 supervisor.add("the archive", services.start_archive)
-            if services.settings.registry.url is not None:
+            if (registry := services.settings.registry.url) is not None:
+                if services.broker is not None:  # with brokers of one's own a folder that is missing is not mounted
+                    from storage.places import place_of
+
+                    place_of(registry, "registry").check()
                 supervisor.add("the learner", services.start_learner, optional=True)
-            yield Stack(services, supervisor, metrics, tell)
+            page, asked_at = None, socket_in(children.folder) if buttons else None
+            if find_spec("fastapi") is not None:
+                page = _held(USUAL_PAGE_PORT, 0, ports.page, holds)
+                supervisor.add(PAGE, partial(services.start_page, page, asked_at), optional=True)
+            yield Stack(services, supervisor, metrics, page, asked_at, tell)
         finally:
             supervisor.stop(WORKER_END_S)
 
 
-def _metrics_port(slot: int, asked: int | None, holds: ExitStack) -> int:
-    """Of one worker. A port that was not asked for is held: the worker binds it seconds later, and again if it dies."""
+def _held(usual: int, slot: int, asked: int | None, holds: ExitStack) -> int:
+    """A port. One that was not asked for is held: its process binds it seconds later, and again if it dies."""
     if asked is not None:
         return asked + slot
-    port = USUAL_METRICS_PORT + slot
+    port = usual + slot
     while (holder := hold(port)) is None:
         port = free_port()
     holds.enter_context(closing(holder))

@@ -64,7 +64,7 @@ class ParityMetrics:
 
 def watch(settings: Settings, asked: Asked) -> int:
     """Until it is told to stop; 1 if anything differed meanwhile."""
-    configure(None)
+    configure("parity", settings.log_format)
     return asyncio.run(_watch(settings, asked))
 
 

@@ -36,6 +36,11 @@ HEALING = {  # first words of replies that waiting or a new look at the cluster 
     "LOADING": "loading", "BUSY": "busy", "MASTERDOWN": "cluster", "CLUSTERDOWN": "cluster", "MOVED": "cluster",
     "ASK": "cluster", "TRYAGAIN": "cluster",
 }  # fmt: skip
+CLOSED = "Connection closed by server"  # in redis-py's words
+CLOSES = (
+    "closes new connections: it is not up yet, or wants TLS (rediss:// in HEADRACE_REDIS__URL) or a certificate of "
+    "ours (HEADRACE_REDIS__CERT_FILE)"
+)  # a server may end a handshake without saying why
 REFUSED = ("CERT", "VERSION", "ALERT", "HANDSHAKE", "RECORD_LAYER", "PEM", "KEY")  # in OpenSSL's words: it stays so
 KINDS = frozenset({"unreachable", "timeout", *HEALING.values()})
 
@@ -146,7 +151,12 @@ class Node:
             self.lost = True
             await link.disconnect(nowait=True)
         made: Link = self._pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py has no type for it
-        await made.connect()
+        try:
+            await made.connect()
+        except redis_errors.ConnectionError as error:
+            if not _was_closed(error):
+                raise
+            raise Down("unreachable", f"the store at {self.name} {CLOSES}") from error
         return made
 
     async def close(self) -> None:
@@ -373,6 +383,17 @@ def meaning(error: BaseException, server: str) -> Exception:
     if isinstance(error, redis_errors.ConnectionError | OSError):
         return Down("unreachable", f"the store at {server} cannot be reached: {text} (HEADRACE_REDIS__URL)")
     return Stop(f"the store at {server} refused a call: {text.removeprefix('HEADRACE ')}")
+
+
+def _was_closed(error: BaseException | None) -> bool:
+    """Whether the other side has ended the connection: in good order, or so early that the system says `reset`."""
+    if str(error).startswith(CLOSED):
+        return True
+    while error is not None:
+        if isinstance(error, ConnectionResetError | BrokenPipeError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _tls_fault(error: BaseException | None) -> ssl.SSLError | None:
