@@ -24,7 +24,8 @@ from features.kinds import NAMES
 from features.shop import shop_definitions
 from schemas import events as shapes
 from schemas.money import DEFAULT_RATES
-from schemas.settings import variables
+from schemas.secretfiles import SUFFIX
+from schemas.settings import secrets, variables
 from schemas.topics import DAY_MS, TOPICS, Topic
 from streams.archive.metrics import ArchiveMetrics
 from streams.collectors import ArrayHistogram
@@ -35,6 +36,8 @@ from streams.parity.watch import ParityMetrics
 Row = tuple[str, ...]
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
+PROGRAMS = DOCS.parent / "tests" / "clients"
+LANGUAGES = {".py": "python", ".mjs": "js", ".java": "java"}
 BLOCK = re.compile(r"(<!-- python -m tests\.docs: ([a-z]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 UNIONS = {"clickstream": shapes.Clickstream, "cart": shapes.Carts, "labels": shapes.Labels}
 COMMON = {"type", *(field.name for field in msgspec.structs.fields(shapes.Event))}
@@ -59,11 +62,15 @@ def _table(head: Row, rows: Sequence[Row]) -> str:
 def settings() -> str:
     """Every variable, its kind, its default and what it is."""
     rows = [
-        (f"`{name}`", _kind(field), _default(name, field), _bounds(field))
+        (f"`{name}`", _kind(field) + _by_file(name), _default(name, field), _bounds(field))
         for name, field in variables().items()
         if not hasattr(field.annotation, "model_fields")  # a part: its own variables follow
     ]
     return _table(("variable", "kind", "default", "what it is"), rows)
+
+
+def _by_file(name: str) -> str:
+    return f"; or in the file that `{name}{SUFFIX}` names" if name in secrets() else ""
 
 
 def _kind(field: FieldInfo) -> str:
@@ -190,6 +197,12 @@ def _named(fields: Iterable[msgspec.structs.FieldInfo]) -> str:
     return ", ".join(f"`{f.name}`{' (must)' if f.required else ''}" for f in fields if f.name not in COMMON)
 
 
+def program(name: str) -> str:
+    """A program of tests/clients, whole: what tests/e2e/test_clients.py runs is what the page shows."""
+    path = PROGRAMS / name
+    return f"```{LANGUAGES[path.suffix]}\n{path.read_text()}```"
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "settings": settings,
     "metrics": metrics,
@@ -201,4 +214,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "orders": orders,
     "items": items,
     **{topic: partial(types, topic) for topic in UNIONS},
+    "pythonproducer": partial(program, "producer.py"),
+    "pythonconsumer": partial(program, "consumer.py"),
+    "nodeproducer": partial(program, "producer.mjs"),
+    "nodeconsumer": partial(program, "consumer.mjs"),
+    "javaproducer": partial(program, "Producer.java"),
+    "javaconsumer": partial(program, "Consumer.java"),
 }

@@ -9,7 +9,9 @@ from pathlib import Path
 import click
 import pytest
 
+from schemas.decode import Reason
 from streams.cli import COMMANDS, cli
+from streams.cli.examples import EXAMPLES
 from tests.docs.tables import DOCS
 
 ROOT = DOCS.parent
@@ -44,6 +46,13 @@ def test_a_command_in_the_docs_exists_with_its_options(page: str, line: str) -> 
         assert not word.startswith("--") or word.split("=")[0] in known, f"{page}: headrace {line}: no option {word}"
 
 
+def test_reasons_in_the_docs_and_in_examples_are_reasons_that_there_are() -> None:
+    texts = [page.read_text() for page in PAGES] + [line for lines in EXAMPLES.values() for line in lines]
+    named = {reason for text in texts for reason in re.findall(r"--reason ([a-z_]+)", text)}
+    assert named
+    assert named <= {reason.value for reason in Reason}
+
+
 def test_every_command_has_its_section() -> None:
     sections = re.findall(r"^## (\w+)$", (DOCS / "commands.md").read_text(), re.MULTILINE)
     assert sections == list(COMMANDS)
@@ -64,4 +73,4 @@ def test_make_targets_in_the_docs_exist(page: Path) -> None:
 
 def test_every_page_is_on_the_map() -> None:
     linked = set(LINK.findall((DOCS / "index.md").read_text()))
-    assert {page.name for page in DOCS.glob("*.md")} - {"index.md"} <= linked
+    assert {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")} - {"index.md"} <= linked

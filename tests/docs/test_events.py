@@ -14,11 +14,12 @@ from schemas.decisions import Anomaly, AppliedRow, Decision, encode
 from schemas.decode import Reason, decode_batch
 from schemas.ids import decision_id
 from schemas.matured import Matured
+from schemas.sessions import SessionVector
 from schemas.topics import INPUTS
 from tests.docs.tables import DOCS
 
 PAGE = (DOCS / "events.md").read_text()
-OURS = {"fraud": Decision, "anomalies": Anomaly, "applied": AppliedRow, "matured": Matured}
+OURS = {"fraud": Decision, "anomalies": Anomaly, "applied": AppliedRow, "matured": Matured, "sessions": SessionVector}
 REASONS = "|".join(Reason)
 
 
@@ -34,7 +35,7 @@ def documents(text: str) -> list[Any]:
 
 EXAMPLES = [
     (topic, document)
-    for topic, block in re.findall(r"^```json (\w+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    for topic, block in re.findall(r'^```json title="(\w+)"\n(.*?)^```', PAGE, re.MULTILINE | re.DOTALL)
     for document in documents(block)
 ]
 
