@@ -7,10 +7,10 @@ SECONDS_OF_DEMO ?=
 MINUTES ?= 20
 PEERBENCH ?= ../shared/bench
 OUT ?= handbook
-SOURCES := schemas features models storage archive training streams simulation bench tests
+SOURCES := schemas features models storage archive training streams serving simulation bench ops tests
 RUN_BY_WORKERS := schemas features models storage streams
 .DEFAULT_GOAL := help
-.PHONY: help bytecode demo test check format lint types imports test-train test-kafka crash soak bench handbook figures constraints clean
+.PHONY: docs test-docs test-slow help bytecode demo test check format lint types imports test-train test-page screenshots test-kafka crash soak bench handbook figures constraints clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -21,12 +21,12 @@ $(BIN)/uv:
 
 # What a user runs: the worker with its embedded broker and store.
 $(VENV)/.embedded: pyproject.toml constraints.txt | $(BIN)/uv
-	$(UV) --editable '.[embedded]'
+	$(UV) --editable '.[embedded,serve]'
 	@touch $@
 
 # What a developer runs on top: the test tools and the history extra (Parquet).
 $(VENV)/.dev: pyproject.toml constraints.txt $(VENV)/.embedded | $(BIN)/uv
-	$(UV) --editable '.[embedded,history]' --group dev
+	$(UV) --editable '.[embedded,serve,history]' --group dev
 	@touch $@
 
 # Where PYTHONDONTWRITEBYTECODE is set, Python keeps none by itself: every start of a worker would compile all it imports.
@@ -58,14 +58,38 @@ imports: $(VENV)/.dev
 
 # What trains networks: torch alone is 3.4 GB with what it brings, so CI's quick path does without.
 $(VENV)/.train: pyproject.toml constraints.txt $(VENV)/.dev | $(BIN)/uv
-	$(UV) --editable '.[embedded,history,train]' --group dev
+	$(UV) --editable '.[embedded,serve,history,train]' --group dev
 	@touch $@
 
 test-train: $(VENV)/.train ## the tests of training networks: installs torch (3.4 GB)
 	HEADRACE_REQUIRE=torch $(BIN)/pytest -q tests/unit/training/network tests/unit/training/fits -n 2
 
+# What looks at the page as a person would. The browser itself comes from the system.
+$(VENV)/.page: pyproject.toml constraints.txt $(VENV)/.dev | $(BIN)/uv
+	$(UV) --editable '.[embedded,serve,history]' --group dev --group page
+	@touch $@
+
+test-page: $(VENV)/.page bytecode ## the demo's page in a real Chromium, and the API against its own description
+	$(BIN)/pytest -q tests/page
+
+screenshots: $(VENV)/.page bytecode ## docs/images: the page as it is now, out of a running demo (Chromium)
+	$(BIN)/python -m bench.page.screenshots
+
+$(VENV)/.docs: pyproject.toml constraints.txt $(VENV)/.dev | $(BIN)/uv
+	$(UV) --group docs
+	@touch $@
+
+docs: $(VENV)/.docs ## the docs as a site, in site/: every link and anchor is checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+test-docs: $(VENV)/.dev bytecode ## runs every command line of the docs (6 minutes)
+	$(BIN)/pytest -q tests/docs -m 'slow and not kafka'
+
+test-slow: $(VENV)/.dev bytecode ## end to end, what takes longer: compose's services, a schema registry, memory (10 minutes)
+	$(BIN)/pytest -q tests/e2e -m slow --timeout 600 -n 2 --dist loadfile
+
 test-kafka: $(VENV)/.dev bytecode ## the suites on Apache Kafka (Java 17 and Maven)
-	$(BIN)/pytest -m 'kafka and not slow' --timeout 300
+	$(BIN)/pytest -m 'kafka and not slow' --timeout 300 -n 2 --dist loadfile
 
 crash: $(VENV)/.dev bytecode ## 20,000 schedules and the crash runs on Apache Kafka (an hour)
 	$(BIN)/python -m tests.simulation --schedules 20000 --jobs 2
@@ -86,8 +110,8 @@ figures: $(VENV)/.dev bytecode ## measures again everything in docs/figures
 
 constraints: $(BIN)/uv ## resolves constraints.txt anew (hashes, no index addresses)
 	printf 'torch==2.13.0\n' > $(VENV)/torch.txt
-	$(BIN)/uv pip compile pyproject.toml -q --constraint $(VENV)/torch.txt --all-extras --group dev --universal --upgrade \
+	$(BIN)/uv pip compile pyproject.toml -q --constraint $(VENV)/torch.txt --all-extras --group dev --group page --group docs --universal --upgrade \
 	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --python-version 3.11 -o constraints.txt
 
 clean: ## removes what the targets made
-	rm -rf $(VENV) .cache build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .cache site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

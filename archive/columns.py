@@ -22,6 +22,7 @@ from schemas.deployments import Ref
 from schemas.matured import Matured
 from schemas.outcomes import Outcome
 from schemas.records import Record
+from schemas.sessions import SessionVector
 from schemas.timestamps import epoch_ms
 
 OFFSET, TIMESTAMP = "kafka_offset", "kafka_timestamp"
@@ -189,6 +190,19 @@ TYPED: Final[Mapping[str, tuple[Any, tuple[Column, ...]]]] = {
             _of("offset", pa.int64()),
             _of("score", pa.float64()),
             _pairs("members", pa.map_(pa.string(), pa.float64())),
+        ),
+    ),
+    "sessions": (
+        SessionVector,
+        (
+            *map(_text, ("session_id", "event_id")),
+            _of("events", pa.int64()),
+            _of("at", UTC_MS, "at_ms"),
+            *_PLACE,
+            _of("offset", pa.int64()),
+            _each("vector", pa.list_(pa.float64())),
+            _of("score", pa.float64()),
+            *_MADE_BY,
         ),
     ),
     "applied": (

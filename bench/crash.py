@@ -7,7 +7,7 @@
     crash-rollback      the store killed and started from its files of 20,000 orders ago
     crash-mutations     each safety switched off: chaos must say so, and name an order
 
-The price: an hour for all of it; `--only` and `--orders` make it shorter, and then nothing is written.
+The price: an hour for all of it; `--only` makes it shorter; with fewer `--orders` nothing is written.
 """
 
 from __future__ import annotations

@@ -11,11 +11,20 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
-from schemas.decode import decode_batch
+from schemas.avro import schemas
+from schemas.decode import Decoded, decode_batch
+from streams.formats.plain import Plain, Values
+from tests.support.schemas import Kept, as_written
+from tests.support.schemas import avro as written
+from tests.support.schemas import framed as behind
 from tests.unit.schemas.builders import ORDER
 
+Decode = Callable[[str, Values], Decoded]
+
+AVRO = schemas()["orders"]
 NAMED = {**ORDER, "items": [{**ORDER["items"][0], "item_name": "Läufer"}, ORDER["items"][1]]}
 LONG = {**ORDER, "items": ORDER["items"] * 5}
 LEAN = {name: ORDER[name] for name in ("type", "event_id", "event_time", "user_id", "order_id", "value", "currency")}
@@ -34,12 +43,20 @@ def records(order: dict[str, Any], count: int, *, ascii_only: bool = False) -> l
     ]
 
 
-def us_each(values: list[bytes], rounds: int) -> float:
+def framed(values: list[bytes]) -> tuple[list[bytes], list[bytes], Plain]:
+    """The same as a schema registry's serialisers write them, in Avro and in JSON, and what reads them."""
+    kept = Kept()
+    numbers = kept.keep(AVRO), kept.keep({}, "JSON")
+    avro = [written(numbers[0], AVRO, as_written("orders", json.loads(value))) for value in values]
+    return avro, [behind(numbers[1], value) for value in values], Plain(kept)
+
+
+def us_each(values: list[bytes], rounds: int, decode: Decode) -> float:
     """CPU of decoding a batch, per record: the best of the rounds."""
     best = float("inf")
     for _ in range(rounds):
         started = time.process_time()
-        decode_batch("orders", values)
+        decode("orders", values)
         best = min(best, time.process_time() - started)
     return best / len(values) * 1e6
 
@@ -58,8 +75,11 @@ def main() -> None:
         "ten items": records(LONG, chosen.records),
         "all bad: NaN": [value.replace(b"129.97", b"NaN") for value in records(ORDER, chosen.records)],
     }
-    for name, values in kinds.items():
-        print(f"{name:22} {len(values[0]):5} bytes {us_each(values, chosen.rounds):7.2f} us")
+    avro, behind_frames, plain = framed(kinds["all fields, ASCII"])
+    every: list[tuple[str, list[bytes], Decode]] = [(name, values, decode_batch) for name, values in kinds.items()]
+    every += [("all fields, Avro", avro, plain.decode_topic), ("framed JSON", behind_frames, plain.decode_topic)]
+    for name, values, decode in every:
+        print(f"{name:22} {len(values[0]):5} bytes {us_each(values, chosen.rounds, decode):7.2f} us")
 
 
 if __name__ == "__main__":

@@ -5,10 +5,11 @@
 
 The rows: at-least-once, exactly-once, at-least-once again with two workers, with one on a cluster of two stores, and of
 a smaller vector that a user might define, five entities with labels (bench/peers/five_entities.py), with one worker and
-with two; each process on a core of its own (four cores at most). Orders are preloaded (Zipf users, cards, devices,
-addresses and merchants over ten days), then `headrace worker` drains them. Rates come from the decisions' own end
-offsets, CPU from the processes, bytes from the store. `busy` is the share of its core that each process took: who is at
-1 sets the rate.
+with two; each process on a core of its own (four cores at most). A second worker joins some seconds after the first:
+what is measured begins when both are at it, and there is twice as much to do. Orders are preloaded (Zipf users, cards,
+devices, addresses and merchants over ten days), then `headrace worker` drains them. Rates come from the decisions' own
+end offsets, CPU from the processes, bytes from the store. `busy` is the share of its core that each process took: who
+is at 1 sets the rate.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ PARTITIONS = 4
 SPAN_MS = 10 * 86_400_000
 START_MS = 1_790_000_000_000
 KB, LIMIT = 1024, 16 * 1024
+Order = tuple[bytes, bytes, int]  # key, value, event ms
 
 
 @dataclass(frozen=True)
@@ -78,11 +80,13 @@ ROWS = {
     "five-entities-two-workers": Row(five=True, workers=2),
 }
 WORKER_CORES = (1, 3)
+POLL_S = 0.2
+AT_IT = 0.3  # of its core, for one poll
 ORDERS_S = 20_000
 
 
-def orders(n: int, seed: int = 7) -> list[tuple[bytes, bytes, int]]:
-    """(key, value, event ms) of n orders in time order."""
+def orders(n: int, seed: int = 7, start_ms: int = START_MS) -> list[Order]:
+    """n orders of SPAN_MS, in time order."""
     rng = np.random.default_rng(seed)
 
     def zipf(ids: int) -> list[int]:
@@ -91,7 +95,7 @@ def orders(n: int, seed: int = 7) -> list[tuple[bytes, bytes, int]]:
         return found
 
     users, merchants, products = zipf(50_000), zipf(2_000), zipf(20_000)
-    at_ms = (START_MS + np.sort(rng.random(n)) * SPAN_MS).astype(np.int64).tolist()
+    at_ms = (start_ms + np.sort(rng.random(n)) * SPAN_MS).astype(np.int64).tolist()
     prices = np.round(rng.lognormal(3.4, 0.8, n), 2).tolist()
     encode = msgspec.json.Encoder().encode
     made = []
@@ -110,7 +114,7 @@ def orders(n: int, seed: int = 7) -> list[tuple[bytes, bytes, int]]:
     return made
 
 
-async def preload(address: str, made: list[tuple[bytes, bytes, int]]) -> None:
+async def preload(address: str, made: list[Order]) -> None:
     """Sends all orders, each stamped with its event time."""
     producer = AIOKafkaProducer(bootstrap_servers=address, linger_ms=20, max_batch_size=262_144)
     await producer.start()
@@ -187,17 +191,17 @@ def run(n: int, row: Row) -> dict[str, Any]:
         env = {**os.environ, "HEADRACE_KAFKA__BROKERS": kafka.address, "HEADRACE_REDIS__URL": url}
         env |= {"HEADRACE_DELIVERY": row.delivery, **(five_entities(Path(folder)) if row.five else {})}
         subprocess.run([HEADRACE, "topics", "create"], env=env, check=True, stdout=subprocess.DEVNULL)
-        made = orders(n)
+        made = orders(n := n * row.workers)
         asyncio.run(preload(kafka.address, made))
-        started = [_worker(env, slot, core) for slot, core in enumerate(WORKER_CORES[: row.workers])]
+        started = [worker(env, slot, core) for slot, core in enumerate(WORKER_CORES[: row.workers])]
         try:
             used = [psutil.Process(store.child.pid) for store in stores]
             measured = asyncio.run(watch(kafka.address, n, started, used))
         finally:
-            for worker in started:
-                worker.terminate()
-            for worker in started:
-                worker.wait(30)
+            for process in started:
+                process.terminate()
+            for process in started:
+                process.wait(30)
         settings = Settings.model_validate(
             {"redis": {"url": url}, "kafka": {"brokers": kafka.address}, "features": str(FIVE) if row.five else None}
         )
@@ -208,22 +212,25 @@ def run(n: int, row: Row) -> dict[str, Any]:
         )
 
 
-def _worker(env: Mapping[str, str], slot: int, core: int) -> Any:
+def worker(env: Mapping[str, str], slot: int, core: int) -> Any:
     command = ["taskset", "-c", str(core), HEADRACE, "worker", "--slot", str(slot)]
     return psutil.Popen(command, env=dict(env), stderr=subprocess.DEVNULL)
 
 
 async def watch(address: str, n: int, workers: Sequence[Any], stores: Sequence[Any]) -> dict[str, Any]:
-    """From 10 % of the decisions to 95 %."""
+    """From 10 % of the decisions, or from when all workers are at it, to 95 %."""
     reader = LogReader(Link(address))
     first: tuple[float, int, list[float]] | None = None
+    idle = [_cpu(one) for one in workers]
     try:
         while True:
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(POLL_S)
             if ended := [worker.returncode for worker in workers if worker.poll() is not None]:
                 sys.exit(f"a worker ended with {ended[0]}")
             now = (time.time(), await decided(reader), [_cpu(one) for one in (*workers, *stores)])
-            if first is None and now[1] > n * 0.1:
+            before, idle = idle, now[2][: len(workers)]
+            at_it = all(used - had >= AT_IT * POLL_S for had, used in zip(before, idle, strict=True))
+            if first is None and at_it and now[1] > n * 0.1:
                 first = now
             if first is not None and now[1] > n * 0.95:
                 span, events = now[0] - first[0], now[1] - first[1]

@@ -136,10 +136,10 @@ def reference_records(n: int) -> list[list[Memory]]:
 
     (OUT / "data").mkdir(exist_ok=True)
     messages = gen.load(str(OUT / "data" / f"main-{n}.pkl"), n=n)
-    return _by_partition([(key, value, int(value[value.rindex(b":") + 1 : -1])) for key, value in messages])
+    return by_partition([(key, value, int(value[value.rindex(b":") + 1 : -1])) for key, value in messages])
 
 
-def _by_partition(records: Sequence[tuple[bytes, bytes, int]]) -> list[list[Memory]]:
+def by_partition(records: Sequence[tuple[bytes, bytes, int]]) -> list[list[Memory]]:
     """(key, value, ms) of each record -> the log of each partition."""
     logs: list[list[Memory]] = [[] for _ in range(PARTITIONS)]
     partitions = partitions_for([key for key, _, _ in records], PARTITIONS)
@@ -151,7 +151,7 @@ def _by_partition(records: Sequence[tuple[bytes, bytes, int]]) -> list[list[Memo
 def made(shop: bool, n: int) -> tuple[Definitions, list[list[Memory]]]:
     """What to run, and the logs of the partitions to run it on."""
     if shop:
-        return shop_definitions(), _by_partition(orders(n))
+        return shop_definitions(), by_partition(orders(n))
     logs = reference_records(n)  # its folder must be importable before the definitions are
     return load(REFERENCE), logs
 
@@ -163,6 +163,7 @@ def drivers(
     sources: Sequence[ListSource],
     watch: Stopwatch,
     work_of: type[RangeWork] = RangeWork,
+    sink: NullSink | None = None,
 ) -> list[Driver[Any, Any, Any]]:
     """A driver for each partition of the definitions' first topic, with its work, as one worker has them."""
     flow, own = definitions.flows[0], from_files(definitions, None, None)
@@ -174,7 +175,7 @@ def drivers(
         growth = Growth(tp, source.appetite, watch.stamps)
         work = work_of(tp, flow, definitions, store.shards, configurations, writer, growth)
         limits = limits_of(settings)
-        made.append(Driver(tp, store, source, NullSink(), work, lambda: own.id, limits=limits, observer=watch))
+        made.append(Driver(tp, store, source, sink or NullSink(), work, lambda: own.id, limits=limits, observer=watch))
     return made
 
 

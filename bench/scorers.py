@@ -2,11 +2,11 @@
 
     python -m bench.scorers [--rounds 15] [--kinds boosted forest ...]
 
-Every kind of models/kinds.py has a model of realistic size (bench/scorers_made.py), over the shop's whole vector. The
-best of some rounds, of ours and the library's in turns, on one thread, in CPU time, so that other load matters little.
-The libraries are given their columns cut out beforehand. It holds where no kind costs more than its library, in any
-batch, nor its contributions, and where scores are equal to the library's. The price of the figure: caches are warmer
-than in a worker, where a store client and a codec run between two batches.
+Every kind of models/kinds.py that scores orders has a model of realistic size (bench/scorers_made.py), over the
+shop's whole vector. The best of some rounds, of ours and the library's in turns, on one thread, in CPU time, so that
+other load matters little. The libraries are given their columns cut out beforehand. It holds where no kind costs more
+than its library, in any batch, nor its contributions, and where scores are equal to the library's. The price of the
+figure: caches are warmer than in a worker, where a store client and a codec run between two batches.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ BATCHES: Final = (1, 18, 256, 4096)
 ROWS: Final = 512  # of a round: small batches are scored several times over
 ROUND_US: Final = 50_000.0  # of a round: a call that takes long is not repeated as often
 EXPLAINED: Final = 18  # rows: contributions are asked for the few that are stopped
+OF_ORDERS: Final = tuple(sorted(KINDS.keys() - {"sessions"}))  # what sessions cost: bench.sessions
 MOST_OF_LIBRARY: Final = 1.0  # our price as a share of the library's
 
 
@@ -113,14 +114,14 @@ def main() -> int:
     """Prints and writes the prices."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--kinds", nargs="+", choices=sorted(KINDS), default=sorted(KINDS))
+    parser.add_argument("--kinds", nargs="+", choices=OF_ORDERS, default=OF_ORDERS)
     chosen = parser.parse_args()
     value = {}
     print(f"{'us a row':16} {' '.join(f'{batch:9}' for batch in BATCHES)}")
     for kind in chosen.kinds:
         value[kind] = measured(MAKE[kind](), chosen.rounds)
         print(line(kind, value[kind]), flush=True)
-    if set(chosen.kinds) == set(KINDS):
+    if set(chosen.kinds) == set(OF_ORDERS):
         figure.write(
             "scorers",
             value=value,

@@ -94,16 +94,23 @@ class Times(NamedTuple):
 
 
 def sampled(
-    group: Group, of: Population | Visits, ttl_ms: int, since_ms: int, wait: float = 1.0, seed: int = 7
+    group: Group,
+    of: Population | Visits,
+    ttl_ms: int,
+    since_ms: int,
+    wait: float = 1.0,
+    seed: int = 7,
+    samples: int = SAMPLES,
 ) -> Sample:
     """Bags as they are after the system ran for `since_ms`; one that nobody touched for `ttl_ms` is gone.
 
     A bag over its cap is looked at by one of `wait` ranges that touch it.
     """
     rng = np.random.default_rng(seed)
-    times = (
-        _staying(rng, group, of, ttl_ms, since_ms) if isinstance(of, Population) else _coming(rng, of, ttl_ms, since_ms)
-    )
+    if isinstance(of, Population):
+        times = _staying(rng, group, of, ttl_ms, since_ms, samples)
+    else:
+        times = _coming(rng, of, ttl_ms, since_ms, samples)
     if not len(times.weight):
         return Sample(times.weight, np.zeros(0, np.int64), np.zeros(0, np.int64))
     return Sample(times.weight, *_grown(group, _entries(rng, group, times, of.deals), wait, rng))
@@ -112,8 +119,8 @@ def sampled(
 # ---- when events come
 
 
-def _staying(rng: np.random.Generator, group: Group, of: Population, ttl_ms: int, since_ms: int) -> Times:
-    ranks, stands_for = _ranks(max(int(of.count), 1))
+def _staying(rng: np.random.Generator, group: Group, of: Population, ttl_ms: int, since_ms: int, samples: int) -> Times:
+    ranks, stands_for = _ranks(max(int(of.count), 1), samples)
     shares = ranks.astype(np.float64) ** -of.skew
     rate = of.events_a_day / DAY_MS * shares / (stands_for * shares).sum()  # events a ms
     alive = -np.expm1(-rate * min(ttl_ms, since_ms))
@@ -122,16 +129,16 @@ def _staying(rng: np.random.Generator, group: Group, of: Population, ttl_ms: int
     return _times((stands_for * alive)[here], ages)
 
 
-def _ranks(count: int) -> tuple[Ints, Floats]:
+def _ranks(count: int, samples: int) -> tuple[Ints, Floats]:
     """Sampled ranks of 1 to `count`, and how many each stands for: every one of the busiest, then wider apart.
 
     Where there are few, each is drawn several times: one draw of 300 bags scatters by 4 %.
     """
-    few = np.geomspace(1, count, SAMPLES // 4), np.linspace(1, count, 3 * SAMPLES // 4)
+    few = np.geomspace(1, count, samples // 4), np.linspace(1, count, 3 * samples // 4)
     ranks = np.unique(np.rint(np.concatenate(few)).astype(np.int64))
     middles = (ranks[1:] + ranks[:-1]) / 2
     edges = np.concatenate(([0.5], middles, [count + 0.5]))
-    draws = min(max(SAMPLES // count, 1), MOST_DRAWS)
+    draws = min(max(samples // count, 1), MOST_DRAWS)
     return np.repeat(ranks, draws), np.repeat(np.diff(edges) / draws, draws)
 
 
@@ -150,12 +157,12 @@ def _ages(rng: np.random.Generator, rate: float, longest_ms: int, ttl_ms: int, s
     return found
 
 
-def _coming(rng: np.random.Generator, of: Visits, ttl_ms: int, since_ms: int) -> Times:
+def _coming(rng: np.random.Generator, of: Visits, ttl_ms: int, since_ms: int, samples: int) -> Times:
     stay = min(ttl_ms, since_ms)
-    ended = rng.random(SAMPLES) * stay
-    counts = 1 + rng.poisson(max(of.events - 1, 0.0), SAMPLES)
+    ended = rng.random(samples) * stay
+    counts = 1 + rng.poisson(max(of.events - 1, 0.0), samples)
     ages = [np.sort(age + np.append(0.0, rng.random(n - 1) * of.span_ms)) for age, n in zip(ended, counts, strict=True)]
-    return _times(np.full(SAMPLES, of.a_day * stay / DAY_MS / SAMPLES), ages)
+    return _times(np.full(samples, of.a_day * stay / DAY_MS / samples), ages)
 
 
 def _times(weight: Floats, ages: list[Floats]) -> Times:

@@ -31,7 +31,7 @@ HASH_MASK = (1 << HASH_BITS) - 1
 class Owned(NamedTuple):
     """The events of a range by their entities."""
 
-    entities: list[str]  # distinct, in order of first appearance
+    entities: list[str]  # distinct, in order of first appearance; where events are apart, one for each of them
     table: Ints  # (5, m) owner (a place in `entities`, -1: none), time, amount, flags and place on the log scale
     event: Ints | None  # (m,) where an event may have several entities: which one it is
 
@@ -43,6 +43,7 @@ class Columns:
     `ids` maps a column name to one id (or None) per event: entities, counterparties and whatever a vector wants; where
     an event may have several entities of a kind, to a tuple of ids.
     `numbers` holds what a vector reads of the event itself, such as the number of items.
+    `apart`: none of them sees another, as if each had come alone. What only asks and tells nobody is so.
     """
 
     n: int
@@ -52,6 +53,7 @@ class Columns:
     ids: Mapping[str, Sequence[Any]]
     numbers: Mapping[str, Floats]
     events: Sequence[Any]  # as decoded, for an output adapter
+    apart: bool = False
     _hashes: dict[tuple[str, int], Ints] = field(default_factory=dict, init=False, repr=False, compare=False)
     _owned: dict[str, Owned] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -82,7 +84,9 @@ class Columns:
         """The events by the entities of a column; `many`: it holds a tuple of them for each event."""
         known = self._owned.get(column)
         if known is None:
-            known = self._owned[column] = _several(self, column) if many else _owned(self.told.copy(), self.ids[column])
+            known = self._owned[column] = (
+                _several(self, column) if many else _owned(self.told.copy(), self.ids[column], self.apart)
+            )
         return known
 
 
@@ -90,11 +94,16 @@ def _several(columns: Columns, column: str) -> Owned:
     """Each event once for each of its entities."""
     several = [dict.fromkeys(ids) for ids in columns.ids[column]]
     event = np.arange(columns.n).repeat(np.fromiter(map(len, several), np.int64, columns.n))
-    return _owned(columns.told.take(event, axis=1), chain.from_iterable(several), event)
+    return _owned(columns.told.take(event, axis=1), chain.from_iterable(several), columns.apart, event)
 
 
-def _owned(table: Ints, ids: Iterable[str | None], event: Ints | None = None) -> Owned:
+def _owned(table: Ints, ids: Iterable[str | None], apart: bool, event: Ints | None = None) -> Owned:
     """Writes the owners into the table."""
+    if apart:
+        each = list(ids)
+        owners = np.cumsum([entity is not None for entity in each])
+        table[0] = np.where(np.diff(owners, prepend=0), owners - 1, -1)
+        return Owned([entity for entity in each if entity is not None], table, event)
     index: dict[str | None, int] = {None: -1}
     table[0] = [index.setdefault(entity, len(index) - 1) for entity in ids]
     del index[None]

@@ -69,7 +69,9 @@ class Definitions:
     """What a worker runs.
 
     `vector` is read for scored flows. `session` is the vector of session rules, for flows that are not scored (None: no
-    such rules). `score` replaces the champion model where a user brings a function of the (n, d) rows.
+    such rules). `milestones` is its column that counts a session's events: whenever that has doubled, the vector goes
+    to topic `sessions`, from which is learned what is usual (None: it never does). `score` replaces the champion model
+    where a user brings a function of the (n, d) rows.
     `constants` are further texts that the state depends on, such as the fingerprint of the currency table.
     """
 
@@ -78,6 +80,7 @@ class Definitions:
     session: Vector | None = None
     score: Callable[[Floats2d], Floats] | None = None
     constants: Mapping[str, str] | None = None
+    milestones: str | None = None
 
     def __post_init__(self) -> None:
         _check(self)
@@ -177,6 +180,11 @@ def _check(definitions: Definitions) -> None:
                 f"definitions: groups {other!r} and {name!r} have layout {group.layout}: give each its own, so that "
                 "their bags cannot be taken for each other's"
             )
+    counted = definitions.milestones
+    if counted is not None and counted not in (definitions.session.names if definitions.session else ()):
+        raise DefinitionsError(
+            f"definitions: milestones={counted!r}: `session` has no such column: name the one that counts its events"
+        )
     for flow in [flow for flow in definitions.flows if flow.scored]:
         _check_reads(flow, definitions.vector, "vector")
 

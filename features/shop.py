@@ -29,7 +29,6 @@ from features.feature import (
     Feature,
     Habit,
     Known,
-    Max,
     Mean,
     Measure,
     Measured,
@@ -48,8 +47,9 @@ from features.feature import (
 from features.group import Group
 from features.join import Join
 from features.kinds import CART_CHANGED, CHECKOUT_BEGUN, CLEARED, DECLINED, FRAUD, IN_WORDS, LOGIN_FAILED, ORDERED
+from features.more import scales_of, with_features
 from features.orders import OF_LABELS, OF_ORDERS, OF_OUTCOMES
-from features.sequence import RecentAmount, recent
+from features.sequence import recent
 from features.vector import Vector
 from features.window import (
     DAY_MS,
@@ -206,6 +206,17 @@ SESSION_NAMES = (
     "session_seconds_to_checkout",
     "session_events_per_minute",
 )
+VISIT_NAMES = (
+    *SESSION_NAMES,
+    "session_span_s",
+    "session_pace_s",
+    "session_products_per_event",
+    "session_since_last_s",
+    "visitor_count_1h",
+    "visitor_failed_logins_1h",
+    "visitor_declined_1h",
+)
+"""What session rules read, and what is learned of sessions; of an order's session the vector tells the first five."""
 NOUNS = {
     "user": "account",
     "habits": "account",
@@ -231,11 +242,19 @@ OWN_WORDS = {
     "session_seconds_to_checkout": "seconds from the session's start to the checkout",
     "session_events_per_minute": "events of the session a minute",
 }
+VISIT_WORDS = {
+    "session_pace_s": "seconds from one event of the session to the next, on average",
+    "session_products_per_event": "different products of the session for each of its events",
+}
 SECONDS_A_DAY = 86_400
+NO_MORE: Mapping[str, Sequence[Feature]] = {}
 
 
-def shop_definitions(rates: Rates | None = None) -> Definitions:
-    """What a worker runs for the shop; amounts are summed in the base currency of `rates` (None: the default table)."""
+def shop_definitions(rates: Rates | None = None, more: Mapping[str, Sequence[Feature]] = NO_MORE) -> Definitions:
+    """What a worker runs for the shop; amounts are summed in the base currency of `rates` (None: the default table).
+
+    `more`: further features of its groups, by the group's name. Their columns come last (features/more.py).
+    """
     rates = rates or Rates()
     scale = float(10 ** exponent(rates.base))
     orders = _flow(
@@ -245,12 +264,21 @@ def shop_definitions(rates: Rates | None = None) -> Definitions:
     carts = _flow("cart", rates, partial(cart_columns, rates), (SESSION, VISITOR))
     labels = _flow("labels", rates, label_columns, (), join=OF_LABELS)
     outcomes = _flow("outcomes", rates, outcome_columns, (*SPENDERS, PRODUCT), join=OF_OUTCOMES, ours=True)
-    return Definitions(
+    shop = Definitions(
         flows=(orders, clicks, carts, labels, outcomes),
         vector=order_vector(scale),
-        session=Vector(SESSION_NAMES, (SESSION,), partial(_session_values, scale)),
+        session=session_vector(scale),
+        milestones="session_events",
         constants={"rates": rates.fingerprint()},
     )
+    return with_features(shop, more, scale, NOUNS, IN_WORDS) if more else shop
+
+
+def session_vector(scale: float = 100.0) -> Vector:
+    """The vector of a session, at one of its events; `scale` as for `order_vector`."""
+    every = {**in_words((SESSION, VISITOR), NOUNS, "event", IN_WORDS), **OWN_WORDS, **VISIT_WORDS}
+    words = {name: every[name] for name in VISIT_NAMES}
+    return Vector(VISIT_NAMES, (SESSION, VISITOR), partial(_visit_values, scale), words=words)
 
 
 def order_vector(scale: float = 100.0) -> Vector:
@@ -314,8 +342,7 @@ def _against_month() -> list[tuple[int, int, int]]:
 @cache
 def _scales(scale: float) -> Floats2d:
     """(d, 1) what each column is divided by: the groups' money becomes units of the base currency."""
-    money = Sum | Mean | Max | RecentAmount
-    told = [scale if isinstance(f.read, money) else 1.0 for group in ORDER_GROUPS for f in group.features]
+    told = scales_of((feature for group in ORDER_GROUPS for feature in group.features), scale)
     return np.array([1.0] * len(ORDER_NAMES) + told + [1.0] * (len(AGAINST_MONTH) + len(SESSION_NAMES)))[:, None]
 
 
@@ -329,3 +356,13 @@ def _session_values(scale: float, columns: Columns, folded: Mapping[str, Floats2
     first_ms = columns.at_ms - np.rint(since_first * 1000)
     to_checkout = np.where(checkout < 0, -1.0, np.maximum(checkout - first_ms, 0) / 1000)
     return [events, products, value / scale, to_checkout, events / np.maximum(span / 60, 1.0)]
+
+
+def _visit_values(scale: float, columns: Columns, folded: Mapping[str, Floats2d]) -> list[Floats]:
+    """Those of the session, then of its pace and its products, then what is known of the visitor."""
+    own = _session_values(scale, columns, folded)
+    events, products, since_last, span = own[0], own[1], folded["session"].T[4], folded["session"].T[6]
+    pace = span / np.maximum(events - 1, 1)
+    told = dict(zip(VISITOR.columns, folded["visitor"].T, strict=True))
+    visitor = [told[name] for name in VISIT_NAMES if name in told]
+    return [*own, span, pace, products / np.maximum(events, 1), since_last, *visitor]

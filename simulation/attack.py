@@ -55,11 +55,11 @@ def _throwaway(scene: Scene) -> Customer:
     )
 
 
-def card_testing(scene: Scene) -> Iterator[Event]:
+def card_testing(scene: Scene, mean_ms: int = 2_500) -> Iterator[Event]:
     """20 to 40 cards in a few minutes: one account, one device, one address; most attempts are declined first."""
     crook = _throwaway(scene)
     who = crook.session(scene.mint.session_id(), crook.devices[0])
-    steps = scene.steps(who, Truth.CARD_TESTING, mean_ms=2_500)
+    steps = scene.steps(who, Truth.CARD_TESTING, mean_ms)
     for number in range(scene.between(20, 40)):
         card = f"c-{scene.name}-{number:02d}"
         if scene.random.random() < 0.5:

@@ -15,7 +15,7 @@ from typing import Any
 
 from schemas.ids import hash32
 from schemas.timestamps import rfc3339
-from simulation.attack import ATTACKS, Scene
+from simulation.attack import ATTACKS, Scene, card_testing
 from simulation.catalogue import Catalogue
 from simulation.event import Event, Mint, Truth
 from simulation.people import People
@@ -29,6 +29,7 @@ CAUGHT = 0.2  # of the frauds: a reviewer sees them at once, long before the cha
 AT_ONCE_MS = 1  # so soon after the order that the label may well be read before it
 WARM_UP_MS = 90_000  # visits last a minute or two: the shop has been open for a while when we begin to look
 STRESS_FRAUD = 0.015  # of the orders of a stress run
+STRIKE_MS = 100  # mean time between two steps of an attack out of turn: all of it within seconds
 ORDERS_OF_ATTACK = 9.5  # on average over the five kinds
 
 
@@ -84,6 +85,7 @@ class Shop:
         self._pending: list[tuple[int, int, Event]] = []
         self._pushed = 0
         self._attacks = 0
+        self._strikes = 0
 
     def events(self) -> Iterator[Event]:
         """Every event of the run by event time, for ever."""
@@ -123,6 +125,18 @@ class Shop:
         self._attacks += 1
         name = f"{self.tag}-a{self._attacks:04d}"
         self._push(attack(Scene(self._mint, self._random, self._catalogue, self._people, name, at_ms)))
+
+    def strike(self, at_ms: int) -> tuple[str, list[str]]:
+        """An attack out of turn, at once: card testing, whose events come out of `events()` among all others. Returns
+        its account and its orders' ids. What happens after it is no more what the seed alone says.
+        """
+        self._strikes += 1
+        name = f"{self.tag}-x{self._strikes:04d}"
+        scene = Scene(self._mint, self._random, self._catalogue, self._people, name, at_ms)
+        events = list(card_testing(scene, STRIKE_MS))
+        self._push(iter(events))
+        orders = [event for event in events if event.topic == "orders"]
+        return orders[0].key.decode(), [event.order_id for event in orders if event.order_id is not None]
 
     def _label(self, order: Event) -> None:
         """What becomes of an order: nothing, one label, or a reviewer's first and a second one that may differ."""

@@ -1,4 +1,4 @@
-"""Where files lie: a folder, or a bucket of any S3-compatible store. Five verbs, and one of them commits.
+"""Where files lie: a folder, or a bucket of any S3-compatible store. A few verbs, and one of them commits.
 
 A file is committed when it is visible under its final name, whole, and stays if the machine loses power. In a folder
 that is a temporary name, fsync, rename, fsync of the folder; in a bucket one PUT, which S3 makes visible at once or not
@@ -65,6 +65,10 @@ class Place(Protocol):
         """(path, bytes) of what is committed below a folder, or of all; not one moment's picture."""
         ...
 
+    def folders(self, prefix: str = "") -> tuple[str, ...]:
+        """Names of the folders right in a folder, or at the top: what is in them is not listed."""
+        ...
+
     def commit(self, path: str, content: bytes | Path, *, new: bool = False) -> None:
         """Makes the file visible, whole; where it is there already it becomes this one, or with `new` stays as it is.
 
@@ -78,6 +82,10 @@ class Place(Protocol):
 
     def remove(self, path: str) -> None:
         """Twice is once."""
+        ...
+
+    def prune(self, folder: str) -> None:
+        """An empty folder goes; a bucket has none."""
         ...
 
     def address(self, path: str) -> str:
@@ -129,6 +137,16 @@ class Folder:
         with contextlib.suppress(FileNotFoundError):  # it went while we looked
             return path.relative_to(self.root).as_posix(), path.stat().st_size
         return None
+
+    def folders(self, prefix: str = "") -> tuple[str, ...]:
+        with _down(self.shown):
+            if not self.root.is_dir():
+                raise FileNotFoundError(f"no such folder: {self.root}")
+            try:
+                with os.scandir(self.root / prefix) as found:
+                    return tuple(one.name for one in found if one.name[0] != "." and one.is_dir())
+            except FileNotFoundError:
+                return ()
 
     def commit(self, path: str, content: bytes | Path, *, new: bool = False) -> None:
         with _down(self.shown):
@@ -188,6 +206,10 @@ class Folder:
     def remove(self, path: str) -> None:
         with _down(self.shown):
             (self.root / path).unlink(missing_ok=True)
+
+    def prune(self, folder: str) -> None:
+        with contextlib.suppress(OSError):  # somebody has put something there, or it is gone
+            (self.root / folder).rmdir()
 
     def address(self, path: str) -> str:
         return str(self.root / path)
@@ -287,6 +309,11 @@ class Bucket:
                 found += [(one["path"], one["size"]) for one in chunk if PurePosixPath(one["path"]).name[:1] != "."]
         return found
 
+    def folders(self, prefix: str = "") -> tuple[str, ...]:
+        with self._down():
+            found = self.store.list_with_delimiter(prefix or None)["common_prefixes"]
+        return tuple(one.name for one in map(PurePosixPath, found) if one.name[:1] != ".")
+
     def commit(self, path: str, content: bytes | Path, *, new: bool = False) -> None:
         if new:
             self._check_conditions()
@@ -326,6 +353,9 @@ class Bucket:
     def remove(self, path: str) -> None:
         with self._down(), contextlib.suppress(FileNotFoundError):
             self.store.delete(path)
+
+    def prune(self, folder: str) -> None:
+        """There is nothing to do."""
 
     def address(self, path: str) -> str:
         return "/".join(part for part in (f"s3://{self.name}", self.prefix, path) if part)

@@ -51,7 +51,7 @@ class Ground:
     def headrace(self, *words: str) -> str:
         """What a command prints; raises StartError where it fails."""
         done = subprocess.run(
-            _argv(words), env=self._told(), cwd=figure.ROOT, stdout=subprocess.PIPE, text=True, check=False
+            argv_of(words), env=self.told(), cwd=figure.ROOT, stdout=subprocess.PIPE, text=True, check=False
         )
         if done.returncode:
             raise StartError(f"headrace {' '.join(words)} ended with code {done.returncode}: {done.stdout[-800:]}")
@@ -59,13 +59,14 @@ class Ground:
 
     def lines(self, *words: str) -> Iterator[bytes]:
         """The same, line by line as they come."""
-        with subprocess.Popen(_argv(words), env=self._told(), cwd=figure.ROOT, stdout=subprocess.PIPE) as running:
+        with subprocess.Popen(argv_of(words), env=self.told(), cwd=figure.ROOT, stdout=subprocess.PIPE) as running:
             assert running.stdout is not None
             yield from running.stdout
         if running.returncode:
             raise StartError(f"headrace {' '.join(words)} ended with code {running.returncode}")
 
-    def _told(self) -> dict[str, str]:
+    def told(self) -> dict[str, str]:
+        """The environment of a command."""
         return {**os.environ, **self.environment}
 
     @property
@@ -106,7 +107,7 @@ class Ground:
         self.check_workers()
 
     def start_archive(self) -> None:
-        self.archive = self.children.start("archive", _argv(("archive",)), self.environment, cwd=figure.ROOT)
+        self.archive = self.children.start("archive", argv_of(("archive",)), self.environment, cwd=figure.ROOT)
 
     def await_archive(self) -> None:
         """Until it has every record that there is now."""
@@ -127,8 +128,8 @@ class Ground:
         deadline = time.monotonic() + WITHIN_S
         while True:
             said = subprocess.run(
-                _argv(("audit", "--json")),
-                env=self._told(),
+                argv_of(("audit", "--json")),
+                env=self.told(),
                 cwd=figure.ROOT,
                 capture_output=True,
                 text=True,
@@ -162,7 +163,8 @@ def begin(children: Children, data: Path, out: Path, *, kafka: bool = True) -> G
     return ground
 
 
-def _argv(words: Sequence[str]) -> list[str]:
+def argv_of(words: Sequence[str]) -> list[str]:
+    """The command of these words."""
     return [sys.executable, "-P", "-m", "streams.cli", *words]
 
 

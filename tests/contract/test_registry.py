@@ -5,17 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from models.collecting import HALF_PUT_MS, collect, later_of_their_day
 from models.deployments import DeploymentError, activated, deactivated, named_since, online, promoted, rolled_back
 from models.documents import ArtefactError
 from models.logistic import Input, Logistic
-from models.registry import HALF_PUT_MS, Registry, RegistryError
+from models.registry import Registry, RegistryError
 from schemas.deployments import Deployment, Ref
 from storage.errors import StorageDown
 from storage.places import Place
@@ -79,7 +79,7 @@ def test_versions_are_whole_numbers_in_their_order_unless_they_are_named(registr
 def test_a_number_that_was_removed_is_given_again_only_if_it_was_the_last(registry: Registry) -> None:
     for _ in range(3):
         put(registry)
-    registry.collect({"shop/1", "shop/3"})
+    collect(registry, {"shop/1", "shop/3"})
     assert put(registry).version == "4"
 
 
@@ -130,35 +130,33 @@ class Killed(BaseException):
     """The writer ends where it stands."""
 
 
-def killed_after(place: Place, commits: int) -> Place:
-    """The place for a writer that dies after so many of them."""
-    left = iter(range(commits))
+def dying(place: Place, verb: str, times: int) -> Any:
+    """The place for somebody who dies when the verb has been done so often."""
+    left = iter(range(times))
 
     class Dying:
-        shown, check, list, open, remove, address = (
-            place.shown,
-            place.check,
-            place.list,
-            place.open,
-            place.remove,
-            place.address,
-        )
+        def __getattr__(self, name: str) -> Any:
+            done = getattr(place, name)
+            if name != verb:
+                return done
 
-        def commit(self, path: str, content: bytes | Path, *, new: bool = False) -> None:
-            if next(left, None) is None:
-                raise Killed
-            place.commit(path, content, new=new)
+            def once_more(*given: Any, **more: Any) -> Any:
+                if next(left, None) is None:
+                    raise Killed
+                return done(*given, **more)
+
+            return once_more
 
     return Dying()
 
 
 @pytest.mark.parametrize("commits", [0, 1, 2, 3])
 def test_a_writer_that_dies_leaves_nothing_to_see_and_nobody_in_the_way(registry: Registry, commits: int) -> None:
-    dying = Registry(killed_after(registry.place, commits), registry._now_ms)
+    writer = Registry(dying(registry.place, "commit", commits), registry.now_ms)
     with pytest.raises(Killed):
-        put(dying, card={"card.md": b"x"})
+        put(writer, card={"card.md": b"x"})
     with pytest.raises(Killed):
-        put(Registry(killed_after(registry.place, commits), registry._now_ms), version="17", card={"card.md": b"x"})
+        put(Registry(dying(registry.place, "commit", commits), registry.now_ms), version="17", card={"card.md": b"x"})
     assert registry.names() == []
     assert put(registry, version="17").version == "17"
     assert registry.of(put(registry), NAMES, HASH).model.files() == model().files()
@@ -166,10 +164,10 @@ def test_a_writer_that_dies_leaves_nothing_to_see_and_nobody_in_the_way(registry
 
 def test_what_a_dead_writer_left_is_collected_a_day_later(registry: Registry, clock: Clock) -> None:
     with pytest.raises(Killed):
-        put(Registry(killed_after(registry.place, 2), clock))
-    assert registry.collect(()) == []
+        put(Registry(dying(registry.place, "commit", 2), clock))
+    assert collect(registry, ()) == []
     clock.ms += HALF_PUT_MS
-    assert registry.collect(()) == ["shop/1"]
+    assert collect(registry, ()) == ["shop/1"]
     assert registry.place.list() == []
 
 
@@ -251,6 +249,61 @@ def test_a_deployment_that_was_changed_by_hand_is_named(registry: Registry) -> N
     registry.place.commit("deployments/00000001.json", b"{")
     with pytest.raises(RegistryError, match=r"deployments/00000001.json is no deployment"):
         registry.deployed()
+
+
+@pytest.fixture
+def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.deployment_log.PACK", 4)
+    monkeypatch.setattr("models.registry.PACK", 4)
+
+
+def deployed_often(registry: Registry, times: int) -> list[Deployment]:
+    refs = [put(registry), put(registry, weight=0.7)]
+    return [registry.deploy(promoted(refs[n % 2]), **WHO) for n in range(times)]
+
+
+def listed(registry: Registry) -> list[str]:
+    return sorted(path.removeprefix("deployments/") for path, _ in registry.place.list("deployments"))
+
+
+PACKS = [f"{n:08d}-{n + 3:08d}.ndjson" for n in (1, 5, 9)]
+
+
+@pytest.mark.usefixtures("small_packs")
+def test_old_deployments_are_packed_and_none_is_lost(registry: Registry) -> None:
+    made = deployed_often(registry, 18)
+    assert listed(registry) == sorted(PACKS + [f"{n:08d}.json" for n in range(13, 19)])
+    assert list(registry.history()) == made[::-1]
+    assert [registry.deployed(since=n).number for n in (0, 1, 4, 9, 15, 18)] == [18] * 6
+
+
+@pytest.mark.usefixtures("small_packs")
+@pytest.mark.parametrize("verb", ["commit", "remove"])
+@pytest.mark.parametrize("times", [0, 1, 2, 5])
+def test_a_packer_that_dies_loses_none_and_the_next_one_goes_on(registry: Registry, verb: str, times: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.registry.PACK", 10_000)
+        made = deployed_often(registry, 14)
+    with pytest.raises(Killed):
+        Registry(dying(registry.place, verb, times if verb == "remove" else times % 2), registry.now_ms).tidy()
+    assert list(registry.history()) == made[::-1]
+    registry.tidy()
+    assert listed(registry) == sorted(PACKS[:2] + [f"{n:08d}.json" for n in range(9, 15)])
+    assert list(registry.history()) == made[::-1]
+
+
+@pytest.mark.usefixtures("small_packs")
+def test_who_stood_still_while_its_number_was_packed_takes_another(registry: Registry) -> None:
+    made, late = deployed_often(registry, 14), put(registry, weight=0.9)
+    behind = iter([made[4]])  # what it had read before it stood still
+
+    class Late(Registry):
+        def deployed(self, since: int = 0) -> Deployment:
+            return next(behind, None) or super().deployed(since)
+
+    done = Late(registry.place, registry.now_ms).deploy(promoted(late), **WHO)
+    assert (done.number, registry.deployed()) == (15, done)
+    assert list(registry.history()) == [done, *made[::-1]]
 
 
 # ---------------------------------------------------------------- what changes do
@@ -335,17 +388,45 @@ def test_collecting_leaves_what_is_kept_what_is_young_and_what_is_in_force(regis
     clock.ms += 100_000
     put(registry, "young")
     asked: dict[str, Any] = {"keep": {"shop/1"}, "older_than_ms": 50_000}
-    assert registry.collect(**asked, dry_run=True) == ["shop/2", "shop/3"]
+    assert collect(registry, **asked, dry_run=True) == ["shop/2", "shop/3"]
     assert registry.versions("shop") == ["1", "2", "3", "4"]
-    assert registry.collect(**asked) == ["shop/2", "shop/3"]
+    assert collect(registry, **asked) == ["shop/2", "shop/3"]
     assert (registry.versions("shop"), registry.versions("young")) == (["1", "4"], ["1"])
     assert not [path for path, _ in registry.place.list("shop/2")]
+
+
+def test_of_many_versions_only_those_that_go_are_looked_at(registry: Registry, clock: Clock) -> None:
+    for n in range(6):
+        put(registry, version=f"{n:020d}", card={"state.json": b"x"})
+        clock.ms += 10_000
+    asked = list[str]()
+
+    class Asked:
+        def __getattr__(self, name: str) -> Any:
+            def noted(*given: Any, **more: Any) -> Any:
+                asked.append(f"{name} {given[0] if given else ''}")
+                return getattr(registry.place, name)(*given, **more)
+
+            return noted
+
+    place: Any = Asked()
+    gone = collect(Registry(place, clock), {f"shop/{1:020d}"}, older_than_ms=35_000)
+    assert gone == [f"shop/{n:020d}" for n in (0, 2)]
+    assert not [one for one in asked if f"{4:020d}" in one or f"{5:020d}" in one or one in ("list ", "list shop")]
+    assert registry.begun("shop") == registry.versions("shop") == [f"{n:020d}" for n in (1, 3, 4, 5)]
+
+
+def test_thinned_out_the_first_of_each_day_stays() -> None:
+    hour = 3_600_000
+    aged = [("a", 0), ("b", 23 * hour), ("c", 24 * hour), ("d", 25 * hour), ("e", 80 * hour)]
+    assert later_of_their_day(aged) == ["b", "d"]
+    assert later_of_their_day([]) == []
 
 
 def test_what_was_put_there_by_hand_stays(registry: Registry) -> None:
     put(registry)
     registry.place.remove("shop/1/claim.json")
-    assert registry.collect(()) == []
+    assert collect(registry, ()) == []
     assert registry.versions("shop") == ["1"]
 
 

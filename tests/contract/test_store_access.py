@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -122,6 +126,37 @@ async def test_a_store_behind_an_unknown_certificate_is_not_trusted(valkey: Serv
         store = store_for(Access(f"rediss://localhost:{port}"))
         with pytest.raises(Stop, match=r"not trusted \(self-signed.*HEADRACE_REDIS__CA_FILE"):
             await store.prepare()
+
+
+async def test_a_store_that_asks_for_a_certificate_says_which_setting_names_ours(valkey: Server) -> None:
+    door = behind_tls(valkey.port, TLS / "cert.pem", TLS / "key.pem", asks=TLS / "cert.pem")
+    async with door as port:
+        bare = Access(f"rediss://localhost:{port}", ca_file=TLS / "cert.pem")
+        async with store_for(replace(bare, cert_file=TLS / "cert.pem", key_file=TLS / "key.pem")) as s:
+            assert (await s.get_config("none")) is None
+        store = store_for(bare)
+        with pytest.raises((Stop, Down), match=r"HEADRACE_REDIS__CERT_FILE"):  # as the server says why, or does not
+            await store.prepare()
+
+
+@pytest.mark.parametrize("abruptly", [False, True], ids=["closed", "reset"])
+async def test_a_server_that_ends_each_connection_at_once_names_what_it_may_want(abruptly: bool) -> None:
+    """As a server that wants TLS, or our certificate, may do before it has said so."""
+
+    async def ends(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        if abruptly:  # no more than this makes the system answer with a reset
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        writer.close()
+
+    async with await asyncio.start_server(ends, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        store = store_for(Access(f"redis://:pw@127.0.0.1:{port}/0"))
+        with pytest.raises(Down, match="HEADRACE_REDIS__CERT_FILE") as down:
+            await store.nodes.ask((await store.nodes.primaries())[0], "PING")
+        assert down.value.kind == "unreachable"
+        await store.close()
 
 
 def test_a_store_that_its_certificate_does_not_name_is_told_by_its_setting() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from aiokafka.admin import NewTopic  # type: ignore[import-untyped]  # it has no types
 
@@ -20,7 +22,8 @@ def settings(address: str, **more: object) -> Settings:
 
 async def delete_all(cluster: Cluster) -> None:
     async with cluster.admin() as admin:
-        await admin.delete_topics([name for name in await cluster.topics() if name in TOPICS])
+        while names := [name for name in await cluster.topics() if name in TOPICS]:  # it tells of them a while yet
+            await admin.delete_topics(names)
 
 
 async def test_the_second_time_changes_nothing(children: Children) -> None:
@@ -36,6 +39,7 @@ async def test_the_second_time_changes_nothing(children: Children) -> None:
 async def test_applied_has_one_partition_for_each_of_inputs_that_were_there_before(kafka: Kafka) -> None:
     mine = settings(kafka.address, partitions=2)
     cluster = Cluster(mine.kafka)
+    await delete_all(cluster)  # what other tests left there
     async with cluster.admin() as admin:
         await admin.create_topics([NewTopic("orders", 3, 1), NewTopic("applied", 4, 1)])
     try:
@@ -44,6 +48,17 @@ async def test_applied_has_one_partition_for_each_of_inputs_that_were_there_befo
         assert made["applied"].what.startswith("grown")
         assert made["orders"].what == "there already (the settings say 2)"
         assert made["cart"].partitions == 2
+    finally:
+        await delete_all(cluster)
+
+
+async def test_two_processes_that_create_them_at_once_leave_applied_with_one_for_each_partition(kafka: Kafka) -> None:
+    cluster = Cluster(settings(kafka.address).kafka)
+    await delete_all(cluster)
+    try:
+        await asyncio.gather(*(create_topics(settings(kafka.address, partitions=count)) for count in (2, 3)))
+        there = await cluster.topics()
+        assert there["applied"] >= len(INPUTS) * max(there[name] for name in INPUTS)
     finally:
         await delete_all(cluster)
 

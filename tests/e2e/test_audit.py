@@ -89,6 +89,16 @@ async def test_a_decision_nobody_asked_for_is_named(topics: Topics) -> None:
     assert "order o0" in (await topics.report()).problems[0]
 
 
+async def test_a_decision_whose_range_is_still_open_is_nobodys_mistake(topics: Topics) -> None:
+    """A stream that runs: the decision is out and its row is not, or came after the rows were read."""
+    await topics.send("orders", order(0), order(1))
+    await topics.applied(0, 0)
+    await topics.send("fraud", decision(0), decision(1))
+    report = await topics.report()
+    assert report.holds, report.problems
+    assert (report.decided, report.pending, report.published) == (1, 1, 2)
+
+
 async def test_two_decisions_of_one_order_that_differ_must_say_recovered(topics: Topics) -> None:
     await topics.send("orders", order(0), order(1))
     await topics.applied(0, 1)

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from features.definitions import load
 from features.shop import shop_definitions
 from streams.space import open_store
@@ -122,6 +124,7 @@ definitions = replace(shop, flows=flows, vector=vector, session=session)
 """
 
 
+@pytest.mark.slow
 async def test_a_changed_group_is_filled_beside_workers_that_run_and_put_in_place_when_they_have_stopped(
     embedded_stream: Stream, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 HOLDS, DOES_NOT, COULD_NOT_RUN = 0, 1, 2
-SEEDS = (1, 2, 3)
+SEEDS = (1, 2, 3, 4, 5, 6)  # a run where nothing was met costs 10 s, and beside other tests that is often so
 RUN_S = 150.0
 
 
@@ -44,7 +44,7 @@ def names_an_order(report: dict[str, Any]) -> bool:
     return any(problem.startswith("order o-") for problem in report["problems"])
 
 
-@pytest.mark.timeout(3 * RUN_S)
+@pytest.mark.timeout(len(SEEDS) * RUN_S)
 def test_two_kills_change_nothing() -> None:
     report = met_something("--orders", "1500", "--kills", "2", "--workers", "2", want=HOLDS)
     assert report["kills_with_open_range"] >= 1
@@ -54,8 +54,11 @@ def test_two_kills_change_nothing() -> None:
     assert report["standstill"]["worker-kill"]["faults"] == 2
 
 
-@pytest.mark.timeout(3 * RUN_S)
-@pytest.mark.parametrize("mutate", ["no-plan", "early-publish", "no-dedup", "no-stamp"])
+@pytest.mark.timeout(len(SEEDS) * RUN_S)
+@pytest.mark.parametrize(
+    "mutate",
+    ["no-dedup", *(pytest.param(one, marks=pytest.mark.slow) for one in ("no-plan", "early-publish", "no-stamp"))],
+)
 def test_a_safety_that_is_switched_off_is_missed_and_an_order_named(mutate: str) -> None:
     options = ["--orders", "1200", "--kills", "2", "--workers", "1", "--mutate", mutate]
     met_something(*options, want=DOES_NOT, met=names_an_order)

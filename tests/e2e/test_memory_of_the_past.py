@@ -39,6 +39,7 @@ def growth(what: str, archives: tuple[Path, Path], url: str) -> float:
     return (held[1] - held[0]) / (MANY - FEW)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", sorted(long_past.READERS))
 def test_a_longer_archive_takes_no_more_memory(what: str, archives: tuple[Path, Path], valkey: Store) -> None:
     grown = growth(what, archives, valkey.url)

@@ -6,155 +6,26 @@ What the users may do is read from docs/kafka.md and docs/store.md: so the docs 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import re
-import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
-from uuid import uuid4
 
-import orjson
-import psutil
 import pytest
 import redis
 
 from models.registry import Registry
 from streams.data.topics import create_topics
-from streams.embedded.processes import Children, free_port
+from streams.embedded.processes import free_port
 from streams.embedded.store import Store, start_store
 from tests.conftest import KAFKA_TIMEOUT_S
 from tests.support.archive import start_archive
-from tests.support.events import order_body
 from tests.support.learner import start_learner
-from tests.support.secured import DOCS, PASSWORDS, Secured, start_secured
-from tests.support.tls import Authority, behind_tls
-from tests.support.worker import ROOT, Stream, Worker, delete_topics, until
+from tests.support.place import STORE_PASSWORD, STORE_USER, WRONG, Place, order_lines
+from tests.support.secured import DOCS
+from tests.support.tls import Authority
+from tests.support.worker import delete_topics, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(KAFKA_TIMEOUT_S)]
-
-STORE_USER, STORE_PASSWORD = "keeper", "5tore-5ecret"
-SECRETS = (*PASSWORDS.values(), STORE_PASSWORD)
-NOTHING: Mapping[str, str] = {}
-WRONG = "wr0ng-5ecret"
-
-
-@pytest.fixture(scope="module")
-def secured() -> Iterator[Secured]:
-    with Children() as own:
-        yield start_secured(own)
-
-
-@pytest.fixture
-def server(children: Children) -> Store:
-    """A store with one user who may do what docs/store.md lists, and nobody else."""
-    server = start_store(children, free_port())
-    permitted = re.findall(r"\+[\w|]+", (DOCS / "store.md").read_text().split("## Permissions")[1].split("##")[0])
-    with redis.Redis(port=server.port) as admin:
-        admin.execute_command("ACL", "SETUSER", STORE_USER, "reset", "on", f">{STORE_PASSWORD}", "~{*", *permitted)
-        admin.execute_command("ACL", "SETUSER", "default", "off")
-    return server
-
-
-@dataclass
-class Place:
-    """A stream whose processes get in by the settings; the test's own questions go by the plain listener."""
-
-    stream: Stream
-    secured: Secured
-    store: Mapping[str, str]
-    outputs: list[str] = field(default_factory=list)
-
-    async def command(
-        self, *words: str, by: Mapping[str, str] = NOTHING, stdin: bytes | None = None
-    ) -> tuple[int, str, str]:
-        """As `operator`, unless the settings say otherwise."""
-        code, output, errors = await self._run(words, {**self.secured.login("operator"), **self.store, **by}, stdin)
-        self.outputs += [output, errors]
-        return code, output, errors
-
-    async def _run(self, words: Sequence[str], by: Mapping[str, str], stdin: bytes | None) -> tuple[int, str, str]:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "streams.cli", *words),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, **self.stream.env(**by)},
-            cwd=ROOT,
-        )
-        output, errors = await asyncio.wait_for(process.communicate(stdin), 60)
-        return process.returncode or 0, output.decode(), errors.decode()
-
-    async def refused(self, *words: str, by: Mapping[str, str] = NOTHING, stdin: bytes | None = None) -> str:
-        """What a command says that could not run: one line."""
-        code, output, errors = await self.command(*words, by=by, stdin=stdin)
-        assert (code, output) == (2, ""), errors
-        (line,) = errors.splitlines()
-        return line
-
-    def worker(self, by: Mapping[str, str] = NOTHING) -> Worker:
-        """As `headrace`, unless the settings say otherwise."""
-        return self.stream.worker(None, **{**self.secured.login(), **self.store, **by})
-
-    async def ends(self) -> list[int]:
-        """The exit codes of the workers, once asked to end; the door to the store stays open meanwhile."""
-        codes = [await asyncio.to_thread(worker.terminate) for worker in self.stream.workers]
-        assert set(codes) <= {0, 2}, "\n".join(worker.said for worker in self.stream.workers)
-        return codes
-
-    async def stopped(self, by: Mapping[str, str]) -> str:
-        """The line by which a worker says that it must stop."""
-        worker = self.worker(by)
-        assert await worker.ended() == 2, worker.said
-        said = [line for line in worker.said.splitlines() if " INFO " not in line]
-        assert len(said) == 1, worker.said
-        return said[0]
-
-    async def works(self, sent: int) -> None:
-        """Returns when the workers have decided so many orders."""
-
-        async def decided() -> bool:
-            code, output, errors = await self.command("audit", "--json")
-            assert code in (0, 1), errors
-            return bool(orjson.loads(output)["decided"] == sent)
-
-        await until(decided, 60.0, lambda: "\n".join(worker.said for worker in self.stream.workers))
-
-    def nothing_leaked(self) -> None:
-        """No password in what was printed, logged, or in any command line of this machine."""
-        said = [*self.outputs, *(worker.said for worker in self.stream.workers)]
-        commands = [" ".join(words) for words in _command_lines()]
-        for text in (*said, *commands):
-            assert not [secret for secret in (*SECRETS, WRONG) if secret in text], text
-
-
-def _command_lines() -> Iterator[list[str]]:
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            yield process.cmdline()
-
-
-@pytest.fixture
-async def place(secured: Secured, server: Store, children: Children, tmp_path: Path) -> AsyncIterator[Place]:
-    stream = Stream(children, secured.broker.address, server, group="headrace")
-    authority = Authority(tmp_path / "tls", "keeper-of-stores")
-    certificate = authority.sign("store")
-    async with behind_tls(server.port, certificate.cert, certificate.key) as port:
-        store = {
-            "REDIS__URL": f"rediss://localhost:{port}/0",
-            "REDIS__USERNAME": STORE_USER,
-            "REDIS__PASSWORD": STORE_PASSWORD,
-            "REDIS__CA_FILE": str(authority.cert),
-        }
-        place = Place(stream, secured, store)
-        yield place
-        await place.ends()
-
-
-def _lines(count: int) -> bytes:
-    name = uuid4().hex[:6]
-    return b"".join(orjson.dumps(order_body(f"{name}{n}", f"u{n % 7}")) + b"\n" for n in range(count))
 
 
 @pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])
@@ -166,7 +37,7 @@ async def test_everything_works_by_the_settings_alone_with_the_permissions_of_th
     assert (code, errors) == (0, "")
     assert told.count("created") == len(told.splitlines())
     workers = [place.worker({"DELIVERY": delivery}) for _ in range(2)]
-    code, _, errors = await place.command("produce", "orders", stdin=_lines(40))
+    code, _, errors = await place.command("produce", "orders", stdin=order_lines(40))
     assert code == 0, errors
     await place.command("produce", "orders", "--raw", stdin=b"no order\n")
     await place.works(40)
@@ -187,7 +58,7 @@ async def test_the_archive_gets_in_with_what_the_docs_list_for_it_and_a_stranger
     place: Place, tmp_path: Path
 ) -> None:
     await place.command("topics", "create")
-    code, _, errors = await place.command("produce", "orders", stdin=_lines(40))
+    code, _, errors = await place.command("produce", "orders", stdin=order_lines(40))
     assert code == 0, errors
     archivist, stranger = place.secured.login("archivist"), place.secured.login("stranger")
     archive = start_archive(place.stream, tmp_path, **archivist)
@@ -207,7 +78,7 @@ async def test_the_learner_gets_in_with_what_the_docs_list_for_it_and_a_stranger
     await delete_topics(place.stream, [*await place.stream.cluster.topics()])
     await place.command("topics", "create")
     place.worker()
-    code, _, errors = await place.command("produce", "orders", stdin=_lines(40))
+    code, _, errors = await place.command("produce", "orders", stdin=order_lines(40))
     assert code == 0, errors
     await place.works(40)
     by_the_docs = {"LEARNER__GROUP": "headrace-learner", "LEARNER__MATURE_DAYS": "0"}
@@ -215,7 +86,7 @@ async def test_the_learner_gets_in_with_what_the_docs_list_for_it_and_a_stranger
     assert await learner.ended() == 0, learner.said
     assert "rows=" in learner.said
     assert "WARNING" not in learner.said
-    assert Registry.at(str(tmp_path)).deployed().number == 1
+    assert Registry.at(str(tmp_path)).versions("online_logistic")
     refused = start_learner(place.stream, tmp_path, **by_the_docs, **place.secured.login("stranger"))
     assert await refused.ended() == 2
     assert "the learner must stop: the brokers do not permit it" in refused.said
@@ -228,7 +99,7 @@ async def test_a_certificate_of_ours_is_as_good_as_a_login(place: Place) -> None
     code, _, errors = await place.command("topics", "create", by=me)
     assert code == 0, errors
     place.worker({**me, "DELIVERY": "exactly-once"})
-    code, _, errors = await place.command("produce", "orders", stdin=_lines(10), by=me)
+    code, _, errors = await place.command("produce", "orders", stdin=order_lines(10), by=me)
     assert code == 0, errors
     await place.works(10)
     assert await place.ends() == [0]
@@ -276,7 +147,7 @@ async def test_a_wrong_setting_is_one_line_that_names_it(
 
 async def test_without_the_permissions_of_the_docs_each_is_refused_in_one_line(place: Place) -> None:
     stranger, headrace = place.secured.login("stranger"), place.secured.login("headrace")
-    order = _lines(1)
+    order = order_lines(1)
     await delete_topics(place.stream, [*await place.stream.cluster.topics()])
     told = await place.refused("topics", "create", by=headrace)
     assert re.search(r"do not permit it \(topic .*HEADRACE_KAFKA__USERNAME.*docs/kafka\.md", told), told

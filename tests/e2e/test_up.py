@@ -252,6 +252,7 @@ def test_a_registry_that_is_named_is_learned_into(up: Callable[..., Up], tmp_pat
     assert running.address("learner") == str(place)
     said = Path(running.address("files"), "logs", "learner.log")
     soon(lambda: said.exists() and "model=online_logistic" in said.read_text(), UP_WITHIN_S)
+    assert "has ended" not in running.errors.read_text(), "a folder that nobody has made is no reason to"
 
 
 def test_real_services_are_used_where_they_are_named(up: Callable[..., Up], children: Children, valkey: Store) -> None:
@@ -260,7 +261,8 @@ def test_real_services_are_used_where_they_are_named(up: Callable[..., Up], chil
     running = up("--workers", "0", env=named).ready()
     assert running.address("broker") == tansu.address
     assert running.address("store") == valkey.url
-    assert [p for p in running.started if "guard.py" not in " ".join(p.cmdline())] == []
+    lines = [" ".join(process.cmdline()) for process in running.started]
+    assert [line for line in lines if "guard.py" not in line and " serve " not in line] == []
     running.process.terminate()
     assert running.ended() == 0
     assert answers(tansu.port)

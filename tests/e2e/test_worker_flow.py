@@ -221,7 +221,17 @@ CLOSED: Mapping[str, set[str]] = {
 def test_label_values_come_from_closed_sets(seen: Seen) -> None:
     ours = [sample for sample in seen.samples if sample.name.startswith("headrace_")]
     for sample in ours:
-        assert set(sample.labels) <= {*CLOSED, "le", "stage", "call", "dependency", "model", "version", "config"}
+        assert set(sample.labels) <= {
+            *CLOSED,
+            "le",
+            "stage",
+            "call",
+            "dependency",
+            "model",
+            "version",
+            "config",
+            "server",
+        }
         for label, closed in CLOSED.items():
             assert sample.labels.get(label, next(iter(closed))) in closed, sample
     events = {record.value for record in SENT}

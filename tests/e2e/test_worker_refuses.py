@@ -32,9 +32,11 @@ async def test_what_makes_a_start_useless_is_told_with_its_remedy(embedded_strea
     await delete_topics(stream, ["cart.dlq"])
     wide = tmp_path / "wide.py"
     wide.write_text(WIDE)
-    worker = stream.worker()
+    worker = stream.worker(LOG_FORMAT="json")
     assert await worker.ended() == 2
-    assert "topics cart.dlq are not there: run `headrace topics create`" in worker.said
+    last = [orjson.loads(line) for line in worker.said.splitlines()][-1]  # each line is an object
+    assert (last["level"], last["process"]) == ("critical", "worker")
+    assert "topics cart.dlq are not there: run `headrace topics create`" in last["message"]
     await make_topic(stream, "cart.dlq", stream.partitions)
     refused = {
         "exactly-once on the embedded broker": stream.worker(DELIVERY="exactly-once"),

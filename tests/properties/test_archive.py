@@ -110,6 +110,9 @@ class Shelf:
         self._touch()
         return [*(early | {path: len(content) for path, content in self.content.items() if path >= middle}).items()]
 
+    def folders(self, prefix: str = "") -> tuple[str, ...]:
+        raise NotImplementedError(prefix)
+
     def commit(self, path: str, content: bytes | Path, *, new: bool = False) -> None:  # noqa: ARG002 - nobody asks
         self._touch()
         self.content[path] = content if isinstance(content, bytes) else content.read_bytes()
@@ -124,6 +127,9 @@ class Shelf:
     def remove(self, path: str) -> None:
         self._touch()
         self.content.pop(path, None)
+
+    def prune(self, folder: str) -> None:
+        raise NotImplementedError(folder)
 
     def address(self, path: str) -> str:
         return path

@@ -1,8 +1,9 @@
 """What a suite needs of the machine: it is skipped with the reason where that is absent, and fails where it is
 required.
 
-`HEADRACE_REQUIRE=java,node,promtool,go` names what must be there, as `.ci/run` does: a suite that skips in CI checks
-nothing. `torch` is a package and not a program: `make test-train` installs and requires it, CI's quick path does not.
+`HEADRACE_REQUIRE=java,node,promtool,go,chromium` names what must be there, as `.ci/run` does: a suite that skips in CI
+checks nothing. `torch` is a package and not a program: `make test-train` installs and requires it, CI's quick path does
+not.
 """
 
 import os
@@ -12,7 +13,8 @@ from typing import NoReturn
 
 import pytest
 
-PROGRAMS = {"java": ("java",), "node": ("node",), "promtool": ("promtool",), "go": ("go",)}
+PROGRAMS = {"java": ("java",), "node": ("node",), "promtool": ("promtool", "prometheus"), "go": ("go",)}
+BROWSER = "chromium"  # has another name on each system: bench/page/browser.py looks for it
 PACKAGES = {"torch": "training a network needs torch (make test-train installs it)"}
 REQUIRE = "HEADRACE_REQUIRE"
 
@@ -20,8 +22,9 @@ REQUIRE = "HEADRACE_REQUIRE"
 def required() -> set[str]:
     """The tools that HEADRACE_REQUIRE names; a name that no suite knows is an error, for it would require nothing."""
     names = {name.strip() for name in os.environ.get(REQUIRE, "").split(",")} - {""}
-    if unknown := sorted(names - PROGRAMS.keys() - PACKAGES.keys()):
-        raise ValueError(f"{REQUIRE} names {', '.join(unknown)}: want some of {', '.join([*PROGRAMS, *PACKAGES])}")
+    known = [*PROGRAMS, BROWSER, *PACKAGES]
+    if unknown := sorted(names - set(known)):
+        raise ValueError(f"{REQUIRE} names {', '.join(unknown)}: want some of {', '.join(known)}")
     return names
 
 

@@ -40,6 +40,10 @@ def half_space(names: Sequence[str]) -> Scorer:
     return _taught("half_space", names, trees=8, height=5, window=200)
 
 
+def sessions(names: Sequence[str]) -> Scorer:
+    return _taught("sessions", names, trees=8, height=5, window=200)
+
+
 def _taught(kind: str, names: Sequence[str], **told: Any) -> Scorer:
     """A snapshot of an online model that was taught the same purchases."""
     made = learner_of(kind)
@@ -57,5 +61,6 @@ EXAMPLES: Final[Mapping[str, Callable[[Sequence[str]], Scorer]]] = {
     "online_logistic": online_logistic,
     "adaptive_forest": adaptive_forest,
     "half_space": half_space,
+    "sessions": sessions,
     "network": networks.attention,
 }

@@ -40,6 +40,7 @@ RESOURCES = {
     "cluster": ResourceType.BROKER,
     "transactional id": ResourceType.TRANSACTIONAL_ID,
 }
+KINDS = ("SCRAM-SHA-256", "SCRAM-SHA-512")
 SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
 Grant = tuple[str, str, bool, str]  # resource, name, whether it is a prefix, operation
 
@@ -110,13 +111,13 @@ def start_secured(children: Children) -> Secured:
     authority = Authority(children.folder / "tls", "authority")
     server, client = authority.sign("broker"), authority.sign("by-certificate")
     login, mutual = free_port(), free_port()
-    users = [f"SCRAM-SHA-256=[name={user},password={password}]" for user, password in PASSWORDS.items()]
+    users = [f"{kind}=[name={user},password={password}]" for user, password in PASSWORDS.items() for kind in KINDS]
     broker = start_kafka(
         children,
         {
             "listener.security.protocol.map": ("PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,LOGIN:SASL_SSL,MUTUAL:SSL"),
-            "sasl.enabled.mechanisms": "SCRAM-SHA-256",
-            "listener.name.login.scram-sha-256.sasl.jaas.config": SCRAM,
+            "sasl.enabled.mechanisms": ",".join(KINDS),
+            **{f"listener.name.login.{kind.lower()}.sasl.jaas.config": SCRAM for kind in KINDS},
             "listener.name.mutual.ssl.client.auth": "required",
             "ssl.keystore.type": "PEM",
             "ssl.keystore.location": str(server.both),

@@ -65,11 +65,25 @@ def _openssl(*words: str | Path) -> None:
 
 
 @contextlib.asynccontextmanager
-async def behind_tls(port: int, certificate: Path, key: Path) -> AsyncIterator[int]:
-    """A port that speaks TLS with this certificate, and passes on to the one that does not."""
+async def behind_tls(
+    port: int, certificate: Path, key: Path, *, asks: Path | None = None, listen: int = 0
+) -> AsyncIterator[int]:
+    """A port that speaks TLS with this certificate, and passes on to the one that does not.
+
+    `asks`: the authority whose certificate a client must have.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
+    if asks is not None:
+        context.load_verify_locations(asks)
+        context.verify_mode = ssl.CERT_REQUIRED
+    async with passed_on(port, context, listen) as door:
+        yield door
 
+
+@contextlib.asynccontextmanager
+async def passed_on(port: int, context: ssl.SSLContext | None, listen: int = 0) -> AsyncIterator[int]:
+    """A port that passes on to another, with TLS or without."""
     open_ones: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -79,7 +93,7 @@ async def behind_tls(port: int, certificate: Path, key: Path) -> AsyncIterator[i
         await asyncio.wait(both)
         open_ones.difference_update(both)
 
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    listening = await asyncio.start_server(serve, "127.0.0.1", listen, ssl=context)
     async with listening:
         yield listening.sockets[0].getsockname()[1]
     for task in open_ones:

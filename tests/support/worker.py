@@ -22,6 +22,7 @@ import orjson
 from aiokafka.admin import NewTopic  # type: ignore[import-untyped]  # it ships no types
 
 from features.shop import shop_definitions
+from schemas.decode import decode_batch
 from schemas.settings import Settings, load
 from schemas.topics import INPUTS, TOPICS
 from streams.audit import Report, audit
@@ -32,7 +33,7 @@ from streams.data.sender import Ack, Sender
 from streams.data.topics import create_topics
 from streams.embedded.processes import LOCALHOST, Child, Children, free_port
 from streams.embedded.store import Store, start_store
-from streams.space import open_store
+from streams.space import open_store, plain_of
 from streams.stores import admin
 from streams.stores.admin import Place
 from streams.transport.link import Link
@@ -179,6 +180,7 @@ class Stream:
             kafka={"brokers": self.brokers, "group": self.group},
             redis={"url": self.store.url},
             partitions=self.partitions,
+            schema_registry={"url": self.environment.get("SCHEMA_REGISTRY__URL")},
         )
 
     @property
@@ -213,9 +215,10 @@ class Stream:
 
     async def report(self) -> Report:
         """The audit, as it is now."""
-        reader = LogReader(Link.of(self.settings().kafka))
+        settings = self.settings()
+        reader, plain = LogReader(Link.of(settings.kafka)), plain_of(settings)
         try:
-            return await audit(reader, INPUTS)
+            return await audit(reader, INPUTS, read=decode_batch if plain is None else plain.decode_topic)
         finally:
             await reader.stop()
 

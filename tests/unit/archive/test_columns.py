@@ -13,6 +13,7 @@ from schemas.outcomes import LabelNamed, Outcome
 from schemas.topics import TOPICS
 from tests.unit.archive.build import START_MS, row
 from tests.unit.schemas.test_matured import MATURED
+from tests.unit.schemas.test_sessions import VISITED
 
 DECIDED = DecisionLog(
     "d1", "o1", "e1", "orders", 2, 7, START_MS, 3050, [1.5, -0.0, 1e-300], {"logistic": 0.25}, 0.25, "review",
@@ -87,6 +88,13 @@ def test_of_what_matured_label_and_vector_are_told() -> None:
     assert (said["label"], said["label_type"], said["was"], said["turn"]) == (1, "chargeback", None, 1)
     assert (said["vector"], said["members"]) == ([1.0, 0.25], [("logistic", 0.250001)])
     assert said["due"].timestamp() * 1000 == MATURED.due_ms
+
+
+def test_of_a_session_its_vector_and_its_score_are_told() -> None:
+    (said,) = table_of("sessions", 0, [row(0, value=encode(VISITED))]).to_pylist()
+    assert (said["session_id"], said["events"], said["topic"], said["offset"]) == ("s1", 8, "clickstream", 41)
+    assert (said["vector"], said["score"], said["config"]) == ([8.0, 0.25], 0.9995, VISITED.config)
+    assert said["at"].timestamp() * 1000 == VISITED.at_ms
 
 
 def test_every_topic_that_is_archived_has_columns_of_its_own() -> None:

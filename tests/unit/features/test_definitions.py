@@ -13,6 +13,7 @@ from features.definitions import Definitions, DefinitionsError, Flow, load
 from features.entry import own_of
 from features.fold import fold
 from features.group import Group
+from features.shop import shop_definitions
 from features.vector import Vector
 from schemas.decode import Decoded
 from tests.unit.features.build import group
@@ -187,3 +188,8 @@ def test_the_example_of_the_documentation_works(tmp_path: Path) -> None:
     assert keys == ["DE"]
     row = made.vector.rows(columns, {"country": fold(country, [None], np.array([1], np.uint64), own)})
     assert dict(zip(made.vector.names, row[0].tolist(), strict=True))["country_mean_24h"] == 250
+
+
+def test_what_counts_a_sessions_events_is_a_column_of_its_vector() -> None:
+    with pytest.raises(DefinitionsError, match="milestones='session_clicks': `session` has no such column"):
+        replace(shop_definitions(), milestones="session_clicks")

@@ -143,7 +143,16 @@ def test_a_topic_that_lags_does_not_make_a_bot_of_a_session() -> None:
 
 def test_a_session_without_a_checkout_says_so() -> None:
     [row] = Worker().range("clickstream", [visit("page_view", 0)])
-    assert row == dict(zip(SESSION_NAMES, [1, 0, 0, -1, 1], strict=True))
+    assert {name: row[name] for name in SESSION_NAMES} == dict(zip(SESSION_NAMES, [1, 0, 0, -1, 1], strict=True))
+
+
+def test_of_a_session_its_pace_and_of_its_visitor_the_failures_are_told() -> None:
+    views = [visit("view_item", 10 * i, visitor_id="v1", items=[{"item_id": f"i{i % 2}"}]) for i in range(3)]
+    failed = visit("login_failed", 50, visitor_id="v1", failure="password")
+    row = Worker().range("clickstream", [*views, failed])[-1]
+    assert (row["session_span_s"], row["session_since_last_s"], row["session_pace_s"]) == (50, 30, 50 / 3)
+    assert row["session_products_per_event"] == 0.5
+    assert (row["visitor_count_1h"], row["visitor_failed_logins_1h"], row["visitor_declined_1h"]) == (4, 1, 0)
 
 
 def test_a_bot_is_visible_in_its_session() -> None:

@@ -7,7 +7,8 @@ import pytest
 from features.feature import RECENCY, Count, Distinct, Feature, Measure, Measured, New, Ratio, Share, each
 from features.group import Group
 from features.sequence import recent
-from features.shop import order_vector
+from features.shop import order_vector, session_vector
+from features.vector import Vector
 from features.window import DAY_MS, EVER, HOUR_MS, MINUTE_MS, WINDOW_1H, Window
 from features.words import in_words
 
@@ -29,8 +30,8 @@ def test_a_feature_of_the_shop_has_plain_words(name: str, words: str) -> None:
     assert order_vector().words[name] == words
 
 
-def test_every_feature_of_the_shop_has_words_of_its_own() -> None:
-    vector = order_vector()
+@pytest.mark.parametrize("vector", [order_vector(), session_vector()])
+def test_every_feature_of_the_shop_has_words_of_its_own(vector: Vector) -> None:
     assert set(vector.words) == set(vector.names)
     assert len(set(vector.words.values())) == len(vector.names)
 

@@ -199,7 +199,7 @@ def test_session_rules_say_which_row_is_unusual_and_why() -> None:
         '[[session_rule]]\nname="stuffed"\ncode="FULL"\ntext="{session_cart_value}"\nwhen="session_cart_value > 99"\n'
     )
     found = unusual_sessions(parse(text, (), names), names, np.array([[1.0, 500.0], [1.0, 1.0], [10.0, 100.0]]))
-    assert [(one.row, one.rule, one.reason.text) for one in found] == [
+    assert [(one.row, one.rule, one.reasons[0].text) for one in found] == [
         (0, "stuffed", "500"),
         (2, "bot", "10 events"),
         (2, "stuffed", "100"),

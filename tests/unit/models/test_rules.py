@@ -71,6 +71,7 @@ def test_the_value_of_a_reason_is_the_first_feature_of_the_condition_unless_the_
     [
         "# a comment\n" + RULE,
         changed("when", 'when   =   "(card_count_10m>=5.0)"'),
+        "[session]\nunusual_at = 0.998" + RULE,
         changed("text", 'text = "the card was used { card_count_10m } times"'),
         "\n".join(["[[rule]]", *reversed(RULE.strip().splitlines()[1:])]),
     ],
@@ -90,6 +91,7 @@ def test_the_fingerprint_is_that_of_the_meaning(same: str) -> None:
         RULE + 'value = "order_amount"',
         "[score]\nreview_at = 0.5" + RULE,
         "[score]\nblock_at = 0.5" + RULE,
+        "[session]\nunusual_at = 0.99" + RULE,
         RULE.replace("rule]]", "session_rule]]")
         .replace('action = "block"', "")
         .replace("card_count_10m", "session_events"),
@@ -135,6 +137,13 @@ def test_the_vector_may_gain_columns_without_changing_the_fingerprint() -> None:
         ("[score]\nreview_at = 0.9\nblock_at = 0.5", "block_at = 0.5: want at least review_at = 0.9"),
         ("[score]\nrevue_at = 0.9", "[score]: unknown key 'revue_at'; near: review_at"),
         ("score = 1", "[score]: want a table"),
+        ("session = 1", "[session]: want a table"),
+        ("[session]\nunusual_at = 2", "[session] unusual_at = 2: want a number from 0 to 1; leave it out for 0.998"),
+        ("[session]\nunusual = 0.9", "[session]: unknown key 'unusual'; near: unusual_at"),
+        (
+            "[[session_rule]]\nname='unusual_session'\ncode='A'\ntext=''\nwhen='session_events > 1'",
+            "session_rule 'unusual_session': the model of sessions has that name",
+        ),
         ("[rule]\nname = 'a'", "rule is dict: want a list of tables, each begun by [[rule]]"),
         (
             "[[session_rule]]\nname='a'\ncode='A'\ntext=''\nwhen='order_amount > 1'",

@@ -20,6 +20,7 @@ from tests.unit.schemas.test_decisions import ANOMALY, DECISION, LOG, ROW
 from tests.unit.schemas.test_decode import BAD, GOODS, TYPES
 from tests.unit.schemas.test_deployments import CONFIGURED, DEPLOYED
 from tests.unit.schemas.test_matured import MATURED
+from tests.unit.schemas.test_sessions import VISITED
 
 COMMITTED = Path(__file__).resolve().parents[3] / "schemas" / "json"
 VALIDATORS = {topic: Draft202012Validator(schema) for topic, schema in schemas().items()}
@@ -100,6 +101,7 @@ def test_decoder_and_schema_agree(record: dict[str, Any]) -> None:
         ("models", DEPLOYED),
         ("models", CONFIGURED),
         ("matured", MATURED),
+        ("sessions", VISITED),
     ],
 )
 def test_what_we_write_is_valid(topic: str, record: Any) -> None:

@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from schemas.settings import BadSettingsError, Settings, load, unknown_variables, variables, without_password
+from schemas.secretfiles import SUFFIX
+from schemas.settings import (
+    BadSettingsError,
+    Settings,
+    load,
+    secrets,
+    unknown_variables,
+    variables,
+    without_password,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -119,6 +128,76 @@ def test_no_secret_is_ever_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "geheim" not in f"{settings!r} {settings} {settings.redis.shown} {settings.model_dump_json()}"
     assert settings.redis.shown == "redis://…@store:6379/0"
     assert "geheim" not in refused(monkeypatch, HEADRACE_REDIS__URL="http://geheim", HEADRACE_SHARDS="0")
+
+
+def test_each_secret_may_lie_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for number, name in enumerate(secrets()):
+        (tmp_path / name).write_bytes(b"redis://store:1/0" if name.endswith("URL") else b"geheim und lang %d" % number)
+        monkeypatch.setenv(name + SUFFIX, str(tmp_path / name))
+    settings = load()
+    assert len(secrets()) >= 5
+    for name in secrets():
+        part, field = name.removeprefix("HEADRACE_").lower().split("__")
+        held = getattr(getattr(settings, part), field)
+        assert held.get_secret_value() == (tmp_path / name).read_text()
+    assert "geheim" not in f"{settings!r} {settings.model_dump_json()}"
+
+
+@pytest.mark.parametrize("written", [b"geheim", b"geheim\n", b"geheim\r\n"])
+def test_the_end_of_a_line_is_no_part_of_a_secret(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, written: bytes
+) -> None:
+    (tmp_path / "secret").write_bytes(written)
+    monkeypatch.setenv("HEADRACE_REDIS__PASSWORD_FILE", str(tmp_path / "secret"))
+    held = load().redis.password
+    assert held is not None
+    assert held.get_secret_value() == "geheim"
+
+
+def test_a_secret_file_that_cannot_be_used_is_told_with_its_variable(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "binary").write_bytes(b"geheim\xff")
+    for name, why in (("none", "cannot be read"), ("", "cannot be read"), ("empty", "is empty"), ("binary", "no text")):
+        told = refused(monkeypatch, HEADRACE_REDIS__PASSWORD_FILE=str(tmp_path / name))
+        assert told.startswith("HEADRACE_REDIS__PASSWORD_FILE ")
+        assert str(tmp_path / name) in told
+        assert why in told
+        assert "geheim" not in told
+
+
+def test_a_secret_and_its_file_are_not_both_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("geheim")
+    told = refused(
+        monkeypatch,
+        HEADRACE_REDIS__PASSWORD="geheim",
+        HEADRACE_REDIS__PASSWORD_FILE=str(tmp_path / "secret"),
+        HEADRACE_SERVING__API_KEY_FILE=str(tmp_path / "none"),
+    )
+    assert [line.split()[0] for line in told.splitlines()] == [
+        "HEADRACE_REDIS__PASSWORD",
+        "HEADRACE_SERVING__API_KEY_FILE",
+    ]
+    assert "are both set: leave one of them out" in told
+    assert "geheim" not in told
+
+
+def test_a_fault_of_what_a_file_holds_shows_none_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("geheim")
+    told = refused(monkeypatch, HEADRACE_SERVING__API_KEY_FILE=str(tmp_path / "secret"))
+    assert told.startswith("HEADRACE_SERVING__API_KEY (hidden): ")
+    assert "at least 16" in told
+
+
+def test_no_setting_has_the_name_of_a_secrets_file() -> None:
+    assert not {name + SUFFIX for name in secrets()} & variables().keys()
+
+
+def test_a_secrets_file_is_no_slip() -> None:
+    assert unknown_variables({"HEADRACE_REDIS__PASSWORD_FILE": "x", "HEADRACE_SHARDS_FILE": "x"}).keys() == {
+        "HEADRACE_SHARDS_FILE"
+    }
 
 
 def test_a_slip_at_the_first_level_is_found() -> None:

@@ -22,7 +22,7 @@ from schemas.topics import (
 
 def test_every_topic_of_the_design_is_there() -> None:
     inputs = {"orders", "clickstream", "cart", "labels", "outcomes"}
-    outputs = {"fraud", "decisions", "applied", "anomalies", "models", "matured"}
+    outputs = {"fraud", "decisions", "applied", "anomalies", "models", "sessions", "matured"}
     assert set(TOPICS) == inputs | outputs | {f"{name}.dlq" for name in inputs}
     assert set(INPUTS) == inputs == set(decode._CODECS)
     assert all(topic.name == name and topic.doc and topic.key and topic.readers for name, topic in TOPICS.items())

@@ -139,3 +139,18 @@ def test_a_busier_shop_is_the_same_shop_with_more_visits() -> None:
 
 def orders(events: list[Event], truth: Truth | None = None) -> list[dict[str, Any]]:
     return [orjson.loads(e.value) for e in events if e.topic == "orders" and (truth is None or e.truth is truth)]
+
+
+def test_an_attack_out_of_turn_is_at_once_and_among_all_others() -> None:
+    at_ms, shop = START_MS + 30_000, Shop(Plan.live(), START_MS)
+    events = shop.events()
+    list(takewhile(lambda event: event.at_ms < at_ms, events))
+    user, orders = shop.strike(at_ms)
+    after = list(takewhile(lambda event: event.at_ms < at_ms + 30_000, events))
+    assert [event.at_ms for event in after] == sorted(event.at_ms for event in after)
+    found = [event for event in after if event.topic == "orders" and event.key.decode() == user]
+    assert [event.order_id for event in found] == orders
+    assert {event.truth for event in found} == {Truth.CARD_TESTING}
+    assert 20 <= len(orders) <= 40
+    assert found[-1].at_ms - at_ms < 15_000
+    assert len(after) > 10 * len(orders)

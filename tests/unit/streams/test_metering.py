@@ -11,11 +11,12 @@ import pytest
 from faust.types import TP
 from prometheus_client import CollectorRegistry
 
-from streams.metering import MOST_KEPT, Kept, Meter, MeteredSink, watch_bags, watch_lag
+from streams.metering import MOST_KEPT, Kept, Meter, MeteredSink, watch_bags, watch_lag, watch_servers
 from streams.metrics import Metrics
 from streams.outputs import RangeOutputs
 from streams.protocol.observer import RangeDone, Stages
 from streams.protocol.ports import Stop, Tp
+from streams.stores.admin import Fullness
 from streams.stores.sampling import Drawn
 from streams.transport.consumer import Standing
 from streams.transport.output import Output
@@ -168,6 +169,19 @@ async def test_what_bags_take_is_told_for_the_groups_that_there_are_and_no_other
     assert value(metrics, "headrace_group_bytes", group="user") == 250_000
     assert value(metrics, "headrace_group_keys", group="order") == 250
     assert value(metrics, "headrace_group_keys", group="of a stranger") is None
+
+
+async def test_how_full_each_server_is_is_told_and_of_one_that_left_no_more() -> None:
+    metrics = Metrics(CollectorRegistry())
+
+    def server(name: str, used: int) -> Fullness:
+        return Fullness(name, "9.1", 10, used, 1_000, append_only=True)
+
+    looks = [server("a", 100), server("b", 200)], [server("a", 900)]
+    await watched(lambda ask: watch_servers(ask, metrics, every_s=0.001), *looks)
+    assert value(metrics, "headrace_store_memory_bytes", server="a") == 900
+    assert value(metrics, "headrace_store_memory_limit_bytes", server="a") == 1_000
+    assert value(metrics, "headrace_store_memory_bytes", server="b") is None
 
 
 async def test_a_look_that_is_not_permitted_stops_nothing_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -31,10 +31,14 @@ def test_topics_that_a_flow_names_are_written_and_must_be_there() -> None:
     orders, *others = shop_definitions().flows
     own = replace(orders, outputs=lambda _: [], writes=("risk",))
     definitions = replace(shop_definitions(), flows=(own, *others))
-    assert outputs_of(definitions) == ("risk", "outcomes", "anomalies")
+    assert outputs_of(definitions) == ("risk", "outcomes", "anomalies", "sessions")
     assert "risk" in topics_of(definitions)
     assert "risk" in registry_of(INPUTS, outputs_of(definitions))
 
 
-def test_the_shop_writes_decisions_anomalies_and_outcomes() -> None:
-    assert set(outputs_of(shop_definitions())) == {"fraud", "decisions", "anomalies", "outcomes"}
+def test_the_shop_writes_decisions_anomalies_sessions_and_outcomes() -> None:
+    assert set(outputs_of(shop_definitions())) == {"fraud", "decisions", "anomalies", "sessions", "outcomes"}
+
+
+def test_sessions_are_written_only_where_a_column_counts_their_events() -> None:
+    assert "sessions" not in topics_of(replace(shop_definitions(), milestones=None))

@@ -1,7 +1,7 @@
 """The work of a range: a pure function of the log, whatever was asked of it before."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -10,13 +10,14 @@ import pytest
 
 from features.entry import stamped
 from features.shop import shop_definitions
+from schemas.cloudevents import TYPES
 from schemas.decisions import anomaly_id
 from schemas.ids import decision_id
 from schemas.timestamps import rfc3339
-from streams.configuration import from_files
+from streams.configuration import Configuration, from_files
 from streams.configurations import Configurations
 from streams.outputs import RangeOutputs, Writer
-from streams.protocol.ports import Batch, Exceptions, Open, ShardBags, ShardCall, Tp, Verdict
+from streams.protocol.ports import Batch, Exceptions, Open, ShardBags, ShardCall, Stop, Tp, Verdict
 from streams.work import Prepared, RangeWork
 
 NOW_MS = 1_800_000_000_000
@@ -45,7 +46,7 @@ def order(offset: int, event_id: str = "", minutes_ago: int = 0, **fields: Any) 
     return Rec(offset, msgspec.json.encode(body))
 
 
-def click(offset: int, kind: str = "page_view", session: str = "s1", **fields: Any) -> Rec:
+def click(offset: int, kind: str = "page_view", session: str | None = "s1", **fields: Any) -> Rec:
     at = rfc3339(NOW_MS - 60_000 + 100 * offset)
     return Rec(offset, msgspec.json.encode({"type": kind, "event_id": f"k{offset}", "event_time": at, "user_id": "u1",
                                             "session_id": session, **fields}))  # fmt: skip
@@ -55,15 +56,15 @@ async def nothing(_: str) -> bytes | None:
     return None
 
 
-def work(topic: str = "orders") -> RangeWork:
+def work(topic: str = "orders", own: Configuration = OWN) -> RangeWork:
     tp = Tp(topic, 0, "t")
     flow = next(flow for flow in DEFINITIONS.flows if flow.topic == topic)
     writer = Writer(tp, same_partitions=True, feature_hash=DEFINITIONS.vector.hash)
-    return RangeWork(tp, flow, DEFINITIONS, SHARDS, Configurations(DEFINITIONS, OWN, nothing), writer)
+    return RangeWork(tp, flow, DEFINITIONS, SHARDS, Configurations(DEFINITIONS, own, nothing), writer)
 
 
-def range_of(records: Sequence[Rec], exceptions: Exceptions | None = None) -> Open:
-    return Open(records[0].offset, records[-1].offset, OWN.id, exceptions or {}, b"t", False, True)
+def range_of(records: Sequence[Rec], exceptions: Exceptions | None = None, config: str = OWN.id) -> Open:
+    return Open(records[0].offset, records[-1].offset, config, exceptions or {}, b"t", False, True)
 
 
 def empty(calls: Sequence[ShardCall]) -> list[ShardBags]:
@@ -172,6 +173,54 @@ def test_dead_letters_keep_key_value_and_headers_and_say_why() -> None:
     assert letter.offset == 9
 
 
+def test_what_others_read_has_cloudevents_headers_that_say_what_the_value_says_and_our_own_log_has_none() -> None:
+    clicks = [click(offset) for offset in range(60)]  # a bot's
+    published = [*decided(work(), [order(0)]).records, *decided(work("clickstream"), clicks).records]
+    assert {record.topic for record in published} == {"fraud", "decisions", "anomalies", "sessions"}
+    for record in published:
+        headers, value = dict(record.headers), msgspec.json.decode(record.value or b"")
+        if record.topic in TYPES:
+            id_ = value["anomaly_id" if record.topic == "anomalies" else "decision_id"]
+            assert (headers["ce_id"], headers["ce_type"]) == (id_.encode(), TYPES[record.topic].encode())
+            assert headers["ce_time"] == value["event_time"].encode()
+        else:
+            assert headers == {}
+
+
+def test_without_the_setting_there_are_no_headers() -> None:
+    quiet = work()
+    quiet.writer.cloudevents = False
+    assert {record.headers for record in decided(quiet, [order(0)]).records} == {()}
+
+
+@pytest.mark.parametrize("cloudevents", [True, False])
+def test_a_decision_belongs_to_the_trace_of_its_order_and_an_anomaly_to_that_of_its_event(cloudevents: bool) -> None:
+    trace = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    traced = [replace(order(1), headers=(("x", b""), ("traceparent", trace)))]
+    long = [replace(order(2), headers=(("traceparent", trace * 10),))]
+    clicks = [replace(click(offset), headers=(("traceparent", b"%d" % offset),)) for offset in range(60)]
+    orders, visits = work(), work("clickstream")
+    orders.writer.cloudevents = visits.writer.cloudevents = cloudevents
+    fraud = [record for record in decided(orders, [order(0), *traced, *long]).records if record.topic == "fraud"]
+    assert [dict(record.headers).get("traceparent") for record in fraud] == [None, trace, None]
+    (anomaly,) = [record for record in decided(visits, clicks).records if record.topic == "anomalies"]
+    assert dict(anomaly.headers)["traceparent"] == b"%d" % anomaly.offset
+    assert ("ce_id" in dict(anomaly.headers)) is cloudevents
+
+
+def test_a_record_that_its_range_took_for_fresh_and_nobody_can_read_now_stops_the_worker() -> None:
+    w = work()
+    with pytest.raises(Stop, match=r"offset 1 was taken .*HEADRACE_SCHEMA_REGISTRY__URL"):
+        w.calls(w.prepare(Batch(0, [order(0), Rec(1, b"\x00\x00\x00\x00\x07")])), {}, 0)
+
+
+def test_a_record_that_its_range_took_for_dead_is_a_dead_letter_though_it_can_be_read_now() -> None:
+    outputs = decided(work(), [order(0), order(1)], {1: Verdict.DEAD})
+    (letter,) = [record for record in outputs.records if record.topic == "orders.dlq"]
+    assert dict(letter.headers)["dlq-reason"] == b"unknown_schema"
+    assert len(values(outputs, "fraud")) == 1
+
+
 def test_facts_of_a_dead_record_are_dead_and_of_the_others_true() -> None:
     w = work()
     facts = w.facts(w.prepare(Batch(1, [order(1, minutes_ago=5), Rec(2, b"{"), order(4, event_id="e1")])))
@@ -207,6 +256,10 @@ class Store:
 
     def applies(self, w: RangeWork, records: Sequence[Rec]) -> list[Any]:
         """What the range says of sessions."""
+        return values(self.decides(w, records), "anomalies")
+
+    def decides(self, w: RangeWork, records: Sequence[Rec], config: str = OWN.id) -> RangeOutputs:
+        """What the range publishes."""
         prepared = w.prepare(Batch(records[0].offset, records))
         calls = w.calls(prepared, {}, records[0].offset)
         self.number += 1
@@ -214,7 +267,7 @@ class Store:
         for call in calls:
             for key, added in zip(call.keys, stamped_of(call, self.number), strict=True):
                 self.bags[key] = self.bags.get(key, b"") + added
-        return values(w.decide(prepared, range_of(records), bags, False), "anomalies")
+        return w.decide(prepared, range_of(records, config=config), bags, False)
 
 
 VIEWS = [click(offset, "view_item", items=[{"item_id": f"p{offset}"}]) for offset in range(25)]

@@ -25,7 +25,7 @@ def test_only_what_is_required_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_misspelt_requirement_is_an_error_since_it_would_require_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(REQUIRE, "jave")
-    with pytest.raises(ValueError, match="names jave: want some of java, node, promtool, go, torch"):
+    with pytest.raises(ValueError, match="names jave: want some of java, node, promtool, go, chromium, torch"):
         required()
 
 

@@ -30,7 +30,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
 def announced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The deployments that workers are told of."""
     told = list[int]()
-    monkeypatch.setattr(door, "_announce", lambda _, deployment: told.append(deployment.number))
+    monkeypatch.setattr(door, "announced", lambda _, deployment: told.append(deployment.number))
     return told
 
 
@@ -177,8 +177,8 @@ def test_what_a_kept_decision_may_name_is_never_collected(
     ran: Ran, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Old: never in force; parent: what the first champion replaced; two champions; an online snapshot; young."""
-    now = [registry._now_ms() - 1000 * DAY_MS]
-    monkeypatch.setattr(registry, "_now_ms", lambda: now[0])
+    now = [registry.now_ms() - 1000 * DAY_MS]
+    monkeypatch.setattr(registry, "now_ms", lambda: now[0])
     put(registry, "old", 0.1)
     put(registry, "parent", 0.1)
     first = put(registry, "first", 0.2, parent="parent/1")
@@ -199,8 +199,8 @@ def test_what_a_kept_decision_may_name_is_never_collected(
 def test_what_was_last_in_force_before_decisions_expired_goes_unless_the_archive_keeps_them(
     ran: Ran, registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    now = [registry._now_ms() - 1000 * DAY_MS]
-    monkeypatch.setattr(registry, "_now_ms", lambda: now[0])
+    now = [registry.now_ms() - 1000 * DAY_MS]
+    monkeypatch.setattr(registry, "now_ms", lambda: now[0])
     for name in ("first", "second"):
         registry.deploy(promoted(put(registry, name, 0.25)), **WHO)
         now[0] += DAY_MS

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from archive.listing import files_of
 from models.registry import Registry
+from storage.places import Place
 from streams.cli import retrain as door
 from streams.cli import run
 from tests.support.history import START_MS as ARCHIVED_MS
@@ -62,7 +64,7 @@ def test_once_trains_promotes_and_then_has_nothing_to_do(site: Path, capsys: pyt
     told = capsys.readouterr()
     said = json.loads(told.out)
     assert (said["run"]["outcome"], said["run"]["model"]) == ("promoted", "shop/1")
-    assert "not announced, workers look within half a minute" in told.err
+    assert "Warning: workers will find it within half a minute" in told.err
     champion = registry(site).deployed().champion
     assert champion is not None
     assert champion.label == "shop/1"
@@ -196,15 +198,13 @@ def test_status_says_what_is_in_force_and_how_good_it_was(site: Path, capsys: py
     assert "drift       0 of 4 columns moved much" in shown
 
 
-def test_without_a_set_one_is_made_from_the_archive(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Six orders of ten days and one chargeback: reason enough, and far too few."""
+@pytest.fixture
+def archived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """Six orders of ten days and one chargeback, ten days ago."""
     history = History()
     for n in range(6):
         history.order(f"{n}", ARCHIVED_MS + n * DAY_MS)
     history.chargeback("1", ARCHIVED_MS + 9 * DAY_MS)
-    history.decided().archived(tmp_path / "archive")
     monkeypatch.setattr(door, "_now_ms", lambda: ARCHIVED_MS + 20 * DAY_MS)
     for name, value in {
         "REGISTRY__URL": str(tmp_path / "registry"),
@@ -215,7 +215,32 @@ def test_without_a_set_one_is_made_from_the_archive(
         "RETRAIN__BEHIND_S": "0",
     }.items():
         monkeypatch.setenv(f"HEADRACE_{name}", value)
+    return history.decided().archived(tmp_path / "archive", a_file=1)
+
+
+@pytest.mark.usefixtures("archived")
+def test_without_a_set_one_is_made_from_the_archive(capsys: pytest.CaptureFixture[str]) -> None:
+    """Reason enough, and far too few."""
     assert run(["retrain", "--check", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert [one["trigger"] for one in said["due"]] == ["never_trained"]
     assert said["blocked"] == ["6 labelled orders: want 2,000", "1 frauds: want 100"]
+
+
+@pytest.mark.parametrize("mode", ["--check", "--once"])
+def test_an_archive_that_is_a_little_behind_is_asked_for_what_it_holds(
+    archived: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], mode: str
+) -> None:
+    """The newest order is not there yet, so nothing is known for sure from the day before on."""
+    newest = max(files_of(archived, "orders"), key=lambda file: file.first)
+    archived.remove(newest.span.path)
+    said = "the archive is whole as of 2024-10-07T23:59:59.999Z, 16 days, 0:00:00 ago (orders/0 is archived up to"
+    assert run(["retrain", mode, "--json"]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert "want 0:00:00 at most. Are the workers and `headrace archive` running?" in told
+    monkeypatch.setenv("HEADRACE_RETRAIN__BEHIND_S", str(17 * DAY_MS // 1000))
+    assert run(["retrain", mode, "--json"]) == 0
+    found = capsys.readouterr()
+    assert said in found.err
+    assert json.loads(found.out)["blocked"] == ["0 labelled orders: want 2,000", "0 frauds: want 100"]

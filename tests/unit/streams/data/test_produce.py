@@ -11,7 +11,7 @@ import pytest
 
 from streams.data.lines import pieces
 from streams.data.produce import BadLine, Form, Produced, records_of
-from streams.data.record import Record, cloud_event_headers, key_of
+from streams.data.record import Record, key_of
 
 AT_MS = 1_768_480_496_789
 
@@ -87,19 +87,6 @@ def test_a_topic_that_is_no_input_takes_any_json_object() -> None:
 )
 def test_the_key_is_the_user_else_the_visitor_else_the_order(event: dict[str, object], key: bytes | None) -> None:
     assert key_of(event) == key
-
-
-def test_cloud_event_headers_are_binary_mode() -> None:
-    event = orjson.loads(order())
-    assert dict(cloud_event_headers(event, "/shop")) == {
-        "ce_specversion": b"1.0",
-        "ce_id": b"e1",
-        "ce_source": b"/shop",
-        "ce_type": b"purchase",
-        "ce_time": b"2026-01-15T12:34:56.789Z",
-        "content-type": b"application/json",
-    }
-    assert cloud_event_headers({"type": "purchase"}, "/shop") == ()
 
 
 async def read(file: BinaryIO) -> list[list[bytes]]:

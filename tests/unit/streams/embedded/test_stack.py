@@ -22,7 +22,7 @@ def stack(children: Children, told: list[str]) -> Stack:
     broker = Broker(free_port(), children.start("broker", [sys.executable, "-c", SLEEPS]))
     supervisor = Supervisor(told.append)
     supervisor.add("worker 0", lambda: children.start("worker-0", [sys.executable, "-c", SLEEPS]))
-    return Stack(Services(children, broker, None, load()), supervisor, [free_port()], told.append)
+    return Stack(Services(children, broker, None, load()), supervisor, [free_port()], None, None, told.append)
 
 
 def end_of_the_broker(one: Stack) -> None:

@@ -28,7 +28,7 @@ def test_however_records_are_cut_and_repeated_it_is_the_same_model(seed: int, co
         model.take(every[max(0, at - dice.randint(0, 4)) : at + step])
         if dice.random() < 0.3:  # killed: it goes on from its snapshot
             snapshot = model.snapshot()
-            model = Online(COUNTS, VECTORS, counts_of(snapshot.state, VECTORS.names), snapshot.place)
+            model = Online(COUNTS, VECTORS, counts_of(snapshot.state, VECTORS.names), model.place)
         at += step
     assert model.learner.state() == taught(every).learner.state()
     assert model.place == taught(every).place == Place("topic", count, 99 + count, f"e{count - 1:04d}", count)
@@ -57,7 +57,7 @@ def test_a_correction_is_one_more_row() -> None:
 
 def test_a_snapshot_says_how_far_it_had_read_and_what_its_state_is() -> None:
     snapshot = taught(rows(7)).snapshot()
-    assert snapshot.place.version == "00000000000000000007"
+    assert snapshot.version == "00000000000000000007"
     about = snapshot.about()
     assert (about["offset"], about["rows"], about["event_id"]) == (7, 7, "e0006")
     assert taught(rows(7)).snapshot().about() == about

@@ -8,7 +8,7 @@ from streams.learner.said import Said, decision_of
 
 
 def told(name: str, due_ms: int, label: int, turn: int = 1) -> Told:
-    return Told(name, decision_id(name), due_ms, label, turn)  # type: ignore[arg-type]  # 0 or 1
+    return Told(name, decision_id(name), due_ms, label, turn, 0, 0)  # type: ignore[arg-type]  # 0 or 1
 
 
 def test_the_newest_record_of_a_decision_says_what_was_said() -> None:

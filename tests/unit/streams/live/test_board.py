@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from schemas.decisions import Anomaly, AppliedRow, Decision, Model, ReasonCode, encode
-from streams.live.board import Board
+from streams.live.board import Balance, Board
 from streams.live.view import Picture, Plain, _why, counts, summary
 
 START_MS = 1_700_000_000_000
@@ -52,6 +52,10 @@ def row(first: int, last: int, topic: str = "orders", **exceptions: list[int]) -
     return Rec("applied", encode(made))
 
 
+def dead_letter(offset: int) -> Rec:
+    return Rec("orders.dlq", b"{", headers=(("dlq-partition", b"0"), ("dlq-offset", b"%d" % offset)))
+
+
 def anomaly(kind: str) -> Rec:
     reasons = [ReasonCode("BOT", "90 events a minute")]
     made = Anomaly("a", kind, "e", "page_view", "2026-01-01T00:00:00Z", None, "v1", "s1", reasons, "c", False)
@@ -78,11 +82,31 @@ def test_a_decision_of_an_earlier_run_does_not_count() -> None:
     assert not board.alerts
 
 
+def test_it_adds_up_by_what_the_topics_say_and_not_by_subtraction() -> None:
+    board = board_with("o1", "o2", "o3")
+    board.sends("orders", None, "normal", START_MS)  # a copy
+    board.sends("orders", None, "garbage", START_MS)
+    board.reads([row(0, 3, duplicate=[2], dead=[3]), dead_letter(3), decision("o1")])
+    assert not board.balance().holds  # o2 is done with, and its decision is yet to be read
+    board.reads([decision("o2")])
+    assert board.balance() == Balance(sent=5, decided=2, copies=1, dead=1, on_the_way=1, twice=0, repeated=0)
+    assert board.balance().holds
+
+
+def test_the_same_bytes_again_are_a_repeat_and_other_bytes_a_second_decision() -> None:
+    board = board_with("o1")
+    board.reads([decision("o1"), decision("o1")])
+    assert (board.balance().repeated, board.balance().twice) == (1, 0)
+    board.reads([decision("o1", "block")])
+    assert (board.balance().twice, board.balance().holds) == (1, False)
+    assert board.action_of("o1") == "allow"
+
+
 def test_a_range_that_is_published_twice_counts_once() -> None:
     board = Board()
     board.reads([row(0, 9, duplicate=[3]), row(0, 9, duplicate=[3]), row(10, 14)])
     assert board.consumed["orders"] == 15
-    assert board.verdicts == {"duplicate": 1}
+    assert board.verdicts == {("orders", "duplicate"): 1}
 
 
 def test_what_workers_tell_each_other_was_sent_by_nobody_and_is_not_counted() -> None:
@@ -140,7 +164,7 @@ def test_the_rate_is_of_the_last_seconds() -> None:
 
 def test_dead_letters_count_by_topic() -> None:
     board = Board()
-    board.reads([Rec("orders.dlq", b"{"), Rec("orders.dlq", None)])
+    board.reads([dead_letter(3), dead_letter(4), dead_letter(4)])
     assert board.dead == {"orders.dlq": 2}
 
 

@@ -81,6 +81,16 @@ async def test_a_promotion_is_used_for_new_ranges_once_it_is_kept(rig: Rig) -> N
     assert len(rig.kept) == 1, "nothing has changed"
 
 
+async def test_since_when_the_champion_is_in_force_is_told_and_other_changes_do_not_make_it_younger(rig: Rig) -> None:
+    assert rig.metric("headrace_champion_since_seconds") == 0
+    since = rig.deploy(promoted(put(rig.registry, "a", 0.25))).at_ms / 1000
+    await rig.watch.look()
+    rig.deploy(activated(put(rig.registry, "b", 0.5)))
+    await rig.watch.look()
+    assert rig.metric("headrace_deployment") == 2
+    assert rig.metric("headrace_champion_since_seconds") == since
+
+
 async def test_a_configuration_that_cannot_be_kept_is_not_used(rig: Rig) -> None:
     """Else a range could be decided by one that nobody will find."""
     rig.deploy(promoted(put(rig.registry, "a", 0.25)))

@@ -1,15 +1,23 @@
 """The link: what every client is told of the brokers, and what it refuses."""
 
+import asyncio
+import socket
+import ssl
 import subprocess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from schemas.settings import Kafka
+from streams.loops import new_event_loop
 from streams.protocol.ports import Stop
 from streams.transport.link import Link
 from tests.support.tls import Authority
+
+PATIENCE_S = 10.0  # asyncio itself waits 30 for a notice that does not come
 
 
 def test_a_plain_link_names_its_brokers_one_by_one() -> None:
@@ -77,3 +85,29 @@ def test_a_key_that_is_locked_is_refused_by_name_and_the_terminal_is_not_asked(t
     with pytest.raises(Stop, match="HEADRACE_KAFKA__KEY_PASSWORD"):
         link.client()
     assert replace(link, key_password="opensesame").client()["ssl_context"]
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, new_event_loop], ids=["asyncio", "a worker's"])
+def test_a_connection_closes_though_the_broker_says_no_goodbye(
+    loop: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path
+) -> None:
+    """TLS lets each side end with a notice; a broker that holds our last fetch reads ours only when that is over."""
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(_closes(tmp_path))
+
+
+async def _closes(folder: Path) -> None:
+    authority = Authority(folder, "authority")
+    own = authority.sign("broker")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own.cert, own.key)
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as broker:
+        shaken = broker.submit(lambda: context.wrap_socket(listening.accept()[0], server_side=True))
+        client = Link("a:1", "SSL", ca_file=authority.cert).client()
+        port = listening.getsockname()[1]
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client["ssl_context"])
+        with await asyncio.to_thread(shaken.result) as deaf:
+            writer.close()
+            async with asyncio.timeout(PATIENCE_S):
+                await writer.wait_closed()
+            assert await asyncio.to_thread(deaf.recv, 1) == b"", "our own notice is not sent"

@@ -20,10 +20,17 @@ class World:
     store: bool = True
     at: dict[TP, Standing] = field(default_factory=lambda: {ORDERS: Standing(10, 10, 0)})
     finished: dict[TP, int] = field(default_factory=dict)
+    told: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.dog = Watchdog(
-            self, self.standings, self.answers, stall_s=16.0, excused=lambda: not self.store, clock=lambda: self.now
+            self,
+            self.standings,
+            self.answers,
+            stall_s=16.0,
+            excused=lambda: not self.store,
+            clock=lambda: self.now,
+            tell=self.told.append,
         )
 
     def places(self) -> dict[TP, int]:
@@ -47,6 +54,15 @@ async def test_records_that_nobody_takes_are_a_stall() -> None:
     world = World(at={ORDERS: Standing(10, 20, 0)})
     with pytest.raises(StalledError, match="orders/0 has not moved"):
         await world.after(18)
+
+
+async def test_how_long_nothing_has_moved_is_told_before_the_end_and_is_nothing_while_the_broker_is_away() -> None:
+    world = World(at={ORDERS: Standing(10, 20, 0)})
+    await world.after(10)
+    assert world.told[-1] == 9
+    world.broker = False
+    await world.after(1)
+    assert world.told[-1] == 0
 
 
 async def test_records_in_hand_that_are_never_finished_are_a_stall() -> None:

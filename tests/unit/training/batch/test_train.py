@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import subprocess
 import sys
 from dataclasses import replace
@@ -45,10 +44,11 @@ def test_where_there_is_no_signal_none_is_found() -> None:
 
 
 def test_each_member_and_each_gate_stands_beside_the_blend(one: Trained) -> None:
-    assert list(one.judged.metrics) == [
-        "model", "logistic", "online_logistic", "amount alone", "logistic regression"
-    ]  # fmt: skip
-    assert list(one.judged.gains) == ["amount alone", "logistic regression"]
+    assert list(one.judged.metrics) == ["model", "logistic", "online_logistic", "amount alone"]
+    assert (list(one.judged.gains), one.judged.gate) == (["logistic", "amount alone"], "logistic")
+    alone = trained(job=replace(JOB, kinds=("online_logistic",)))
+    assert list(alone.judged.metrics) == ["model", "online_logistic", "amount alone", "logistic regression"]
+    assert alone.judged.gate == "logistic regression"
 
 
 def test_nothing_that_judges_was_near_what_was_learned_from(one: Trained) -> None:
@@ -98,13 +98,32 @@ def test_data_that_is_refused_is_not_trained_on() -> None:
 
 
 def test_when_time_is_up_the_best_so_far_is_the_answer() -> None:
-    """A clock that goes on by a second whenever it is asked: after 4 s there was time for one member, once."""
-    ticks = itertools.count()
-    told = trained(limit=Limit.of(lambda: float(next(ticks)), 4.0))
+    """There was time for one member, once."""
+    told = until("fit logistic", 1)
     assert told.left_out == ("online_logistic",)
     assert told.not_refitted == ("logistic",)
     assert isinstance(told.model, Blend)
     assert told.judged.metrics["model"]["auc"].value > 0.9
+
+
+def test_when_time_is_up_within_a_fit_it_is_as_good_as_it_is_by_then() -> None:
+    """Of the logistic regression, which is fitted in ten steps or so, two were done."""
+    told = until("logistic", 2)
+    assert told.left_out == ("online_logistic",)
+    assert told.model.scorers["logistic"].files() != until("fit logistic", 1).model.scorers["logistic"].files()
+    assert told.judged.metrics["model"]["auc"].value > 0.85
+
+
+def until(stage: str, done: int) -> Trained:
+    """What is trained where time is up as soon as a stage is so far."""
+    now_s = 0.0
+
+    def tell(step: Step) -> None:
+        nonlocal now_s
+        if step.stage == stage and step.done >= done:
+            now_s = 1_000.0
+
+    return train(SHOP, JOB, limit=Limit.of(lambda: now_s, 100.0), tell=tell)
 
 
 def test_a_champion_is_judged_on_the_same_orders() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from models.exact import Floats, log2_line
+from streams.learner.window import log_loss
 from training.fits.logistic import fit, newton
+from training.fits.progress import Step
 
 NAMES = ("a", "idle", "b")
 
@@ -47,7 +50,8 @@ def test_fitting_finds_what_scikit_learn_finds() -> None:
     x, fraud = sample()
     z = log2_line(x[:, [0, 2]])
     z = (z - z.mean(axis=0)) / z.std(axis=0)
-    weight, bias = newton(z, fraud.astype(np.float64), l2=2.0)
+    whole = np.column_stack([z, np.ones(len(z))])
+    weight, bias = newton(lambda: iter([(slice(None), whole.copy())]), fraud.astype(np.float64), l2=2.0)
     theirs = linear_model.LogisticRegression(C=0.5, tol=1e-10).fit(z, fraud)
     assert weight == pytest.approx(theirs.coef_[0], abs=1e-5)
     assert bias == pytest.approx(theirs.intercept_[0], abs=1e-5)
@@ -83,3 +87,41 @@ def test_bends_find_what_a_straight_line_cannot() -> None:
     straight, bent = (fit(x, fraud, ["a"], bends=bends) for bends in ((), (0.9, 0.95)))
     assert bent.score(x)[~fraud].max() < straight.score(x)[~fraud].max() + 1e-6
     assert bent.score(x)[fraud].mean() > straight.score(x)[fraud].mean() + 0.1
+
+
+def test_one_that_is_ended_at_once_knows_the_share_of_frauds_alone() -> None:
+    x, fraud = sample()
+    ended = fit(x, fraud, NAMES, progress=never)
+    assert [one.weight for one in ended.inputs] == [0.0, 0.0]
+    assert ended.score(x) == pytest.approx(fraud.mean(), abs=1e-5)
+
+
+def test_one_that_is_ended_within_a_step_is_as_good_as_the_last_whole_one() -> None:
+    x, fraud = sample()
+    told = list[Step]()
+
+    def three(step: Step) -> bool:
+        told.append(step)
+        return step.done < 3
+
+    ended, whole = fit(x, fraud, NAMES, progress=three), fit(x, fraud, NAMES)
+    assert {step.done for step in told} == {0, 1, 2, 3}
+    few, all_, none = (log_loss(one.score(x), fraud) for one in (ended, whole, fit(x, fraud, NAMES, progress=never)))
+    assert all_ < few < none
+
+
+def never(step: Step) -> bool:
+    del step
+    return False
+
+
+def test_a_fit_needs_little_beside_its_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less than a copy of them, where one that makes all inputs at once holds four."""
+    monkeypatch.setattr("training.fits.logistic.ROWS", 128)
+    rng = np.random.default_rng(1)
+    x, fraud = rng.lognormal(1, 1, (4_000, 96)), rng.random(4_000) < 0.1
+    tracemalloc.start()
+    fit(x, fraud, [f"c{n}" for n in range(96)], owner=rng.integers(0, 800, 4_000))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 0.7 * x.nbytes
