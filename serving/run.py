@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Coroutine, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from models.registry import RegistryError
 from schemas.settings import Settings
 from serving.app import make_app
 from serving.demo import Demo
-from serving.follow import follow
+from serving.follow import TOPICS, follow
 from serving.force import Force
 from serving.live import Live
 from serving.parts import Parts, words_of
@@ -32,8 +32,9 @@ from streams.foreground import exit_code, told_to_end, until_first
 from streams.logs import configure
 from streams.loops import new_event_loop
 from streams.models.choose import Chooser
-from streams.protocol.ports import Stop, StoreDown
+from streams.protocol.ports import SinkDown, Stop, StoreDown
 from streams.space import definitions_of, open_store
+from streams.transport.aio import KafkaError
 from streams.transport.link import Link
 from streams.transport.log import LogReader
 
@@ -78,14 +79,20 @@ async def _run(settings: Settings, demo: Demo | None) -> None:
         warming = asyncio.create_task(asyncio.to_thread(kernel))  # else the first order assessed waits for it
         works = [
             _served(server, listening, stopping),
-            follow(parts.reader, parts.recent, settings.serving.recent),
-            parts.traffic.watch(),
+            _reading(parts),
             live.watch(),
         ]
         works += [parts.force.watch()] if settings.registry.url else []
         works += [demo.watch()] if demo else []
         await until_first(*works)
         await warming
+
+
+async def _reading(parts: Parts) -> None:
+    """Reads topics and never returns. All are asked for at once before, so that a Stop names all that are hidden."""
+    with suppress(SinkDown, KafkaError):  # of that the readers tell, and wait
+        await parts.reader.topics([*TOPICS, *parts.traffic.topics])
+    await until_first(follow(parts.reader, parts.recent, parts.settings.serving.recent), parts.traffic.watch())
 
 
 async def _parts(settings: Settings, definitions: Definitions, stack: AsyncExitStack) -> Parts:

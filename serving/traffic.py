@@ -37,7 +37,7 @@ class Traffic:
     """`topics` are inputs; `carried` is replaced at each look."""
 
     def __init__(self, reader: LogReader, group: str, topics: Sequence[str]) -> None:
-        self._reader, self._group, self._topics = reader, group, topics
+        self._reader, self._group, self.topics = reader, group, topics
         self._ends: dict[str, deque[tuple[float, int]]] = {topic: deque(maxlen=OVER + 1) for topic in topics}
         self.carried: list[Carried] = []
         self.looked_ms = 0
@@ -51,8 +51,8 @@ class Traffic:
 
     async def look(self) -> None:
         """One look at every topic."""
-        facts = await self._reader.topics(self._topics)
-        self.carried = [await self._carried(topic, facts[topic].partitions) for topic in self._topics if topic in facts]
+        facts = await self._reader.topics(self.topics)
+        self.carried = [await self._carried(topic, facts[topic].partitions) for topic in self.topics if topic in facts]
         self.looked_ms = time.time_ns() // 1_000_000
 
     async def _carried(self, topic: str, partitions: int) -> Carried:

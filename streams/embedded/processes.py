@@ -180,8 +180,14 @@ class Child:
         return code
 
     def stop(self) -> None:
-        """SIGSTOP: it stands still, its sockets stay open."""
+        """SIGSTOP: it stands still when this returns, its sockets stay open.
+
+        The signal alone does not say so: one thread has to come upon it before the others hear of it, and on a busy
+        machine a service answers for a while longer.
+        """
         self._signal(signal.SIGSTOP)
+        if self.process.returncode is None:
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def cont(self) -> None:
         self._signal(signal.SIGCONT)

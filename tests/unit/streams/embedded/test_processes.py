@@ -20,6 +20,12 @@ from streams.embedded.processes import Children, StartError, free_port, hold, is
 
 ROOT = Path(__file__).parents[4]
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
+BUSY = """
+import threading
+def run():
+    while True: pass
+for _ in range(8): threading.Thread(target=run).start()
+"""
 FORKING = [sys.executable, "-c", "import subprocess, time; subprocess.Popen(['sleep', '600']); time.sleep(600)"]
 
 # A parent with one forking child: it tells its folder, its guard's pid and its child's pid, and waits to be ended.
@@ -33,6 +39,12 @@ PARENT = textwrap.dedent(f"""
     print(children.folder, children._guard.pid, child.pid, flush=True)
     time.sleep(600)
 """)
+
+
+def states(pid: int) -> set[str]:
+    """Of its threads, as Linux has them: R, S, T for stopped."""
+    told = (thread / "stat" for thread in Path(f"/proc/{pid}/task").iterdir())
+    return {stat.read_text().rpartition(")")[2].split()[0] for stat in told}
 
 
 class Family:
@@ -87,6 +99,19 @@ def test_a_stopped_child_dies_with_its_parent(family: Family) -> None:
     family.child.suspend()
     family.parent.kill()
     soon(lambda: family.is_gone() and not family.folder.exists())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the threads' states in /proc")
+def test_a_child_stands_still_once_it_was_stopped_and_can_be_stopped_again(children: Children) -> None:
+    child = children.start("child", [sys.executable, "-c", BUSY])
+    soon(lambda: psutil.Process(child.pid).num_threads() == 9)
+    for _ in range(50):
+        child.stop()
+        assert states(child.pid) == {"T"}
+        child.stop()
+        child.cont()
+    child.kill()
+    child.stop()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux sends a death signal")
