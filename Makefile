@@ -40,7 +40,7 @@ demo: bytecode ## a live shop, scored as you watch (Ctrl-C ends it)
 	$(BIN)/headrace demo $(if $(SECONDS_OF_DEMO),--seconds $(SECONDS_OF_DEMO))
 
 test: $(VENV)/.dev bytecode ## the quick tests: units, properties, 500 schedules, real store, embedded broker
-	$(BIN)/pytest -m 'not kafka and not slow' -n auto --dist loadgroup
+	$(BIN)/pytest -m 'not kafka and not slow' -n auto --dist loadgroup $(AGAIN)
 
 check: format lint types imports test ## what CI runs, but for test-kafka
 
@@ -89,7 +89,7 @@ test-slow: $(VENV)/.dev bytecode ## end to end, what takes longer: compose's ser
 	$(BIN)/pytest -q tests/e2e -m slow --timeout 600 -n 2 --dist loadfile
 
 test-kafka: $(VENV)/.dev bytecode ## the suites on Apache Kafka (Java 17 and Maven)
-	$(BIN)/pytest -m 'kafka and not slow' --timeout 300 -n 2 --dist loadfile
+	$(BIN)/pytest -m 'kafka and not slow' --timeout 300 -n 2 --dist loadfile $(AGAIN)
 
 crash: $(VENV)/.dev bytecode ## 20,000 schedules and the crash runs on Apache Kafka (an hour)
 	$(BIN)/python -m tests.simulation --schedules 20000 --jobs 2
