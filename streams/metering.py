@@ -26,6 +26,7 @@ from streams.outputs import RangeOutputs
 from streams.protocol.observer import RangeDone, Stages
 from streams.protocol.ports import Row, Sink, SinkDown, Stop, StoreDown, Tp, Verdict
 from streams.stores.admin import Fullness
+from streams.stores.exits import Exit
 from streams.stores.sampling import Census, Drawn
 from streams.transport.consumer import Standing
 from streams.transport.output import Output
@@ -33,6 +34,7 @@ from streams.transport.output import Output
 log = logging.getLogger("headrace")
 LAG_EVERY_S = 1.0
 BAGS_EVERY_S = 60.0
+EXITS_EVERY_S = 15.0
 DEPENDENCIES: Mapping[type[Exception], str] = {
     RegistryDown: "registry",
     StoreDown: "store",
@@ -208,6 +210,26 @@ async def watch_servers(
         known = {one.server for one in servers}
 
     await _look_again(look, "how full the store is, is not known", every_s)
+
+
+class ExitCount:
+    """The workers that their watchdog ended, of all workers and ever.
+
+    Look once before metrics are served: a counter that began at nought with each process would seem to rise.
+    """
+
+    def __init__(self, newest: Callable[[int], Awaitable[Sequence[Exit]]], metrics: Metrics) -> None:
+        self._newest, self._metrics, self._seen = newest, metrics, 0
+
+    async def look(self) -> None:
+        """Raises StoreDown, or Stop where we may not look."""
+        for one in await self._newest(self._seen):
+            self._metrics.exits.inc(one.number - self._seen)
+            self._seen = one.number
+
+    async def watch(self, every_s: float = EXITS_EVERY_S) -> None:
+        """Never returns."""
+        await _look_again(self.look, "how many workers the watchdog has ended is not known", every_s)
 
 
 async def _look_again(look: Callable[[], Awaitable[None]], failed: str, every_s: float) -> None:

@@ -79,6 +79,10 @@ class Metrics:
             "headrace_still_seconds",
             "For how long a partition has not moved though it could; the watchdog ends a worker that stands still",
         )
+        self.exits = counter(
+            "headrace_watchdog_exits",
+            "Workers that their watchdog has ended, ever: each worker tells of all, as the store knows them",
+        )
         self.window_ids = gauge("headrace_dedup_ids", "Event ids held to tell duplicates", of_partition)
         # the store, and what goes wrong
         self.store_calls = counter("headrace_store_calls", "Calls to the store", ["call"])

@@ -40,7 +40,7 @@ from streams.formats.source import ReadableSource
 from streams.growth import Appetite, Growth, Stamps
 from streams.logs import configure
 from streams.loops import new_event_loop
-from streams.metering import Meter, MeteredSink, watch_bags, watch_lag, watch_servers
+from streams.metering import ExitCount, Meter, MeteredSink, watch_bags, watch_lag, watch_servers
 from streams.metrics import Metrics
 from streams.models.announce import configuration_output
 from streams.models.aside import aside
@@ -53,6 +53,7 @@ from streams.protocol.ports import Stop, StoreDown, Tp
 from streams.protocol.safety import MUTATIONS, SAFE, Safety
 from streams.scrape import serve_metrics
 from streams.space import definitions_of, limits_of, open_store, plain_of
+from streams.stores import exits
 from streams.stores.admin import fullness
 from streams.stores.sampling import draw
 from streams.stores.valkey import ValkeyStore
@@ -69,7 +70,7 @@ from streams.transport.serve import Watch, serve
 from streams.transport.sink import KafkaSink
 from streams.transport.source import KafkaSource
 from streams.transport.topics import TopicWatch
-from streams.transport.watchdog import StalledError, Watchdog
+from streams.transport.watchdog import StalledError, Watchdog, kept_in_mind
 from streams.work import Prepared, RangeWork
 
 log = logging.getLogger("headrace")
@@ -85,7 +86,7 @@ T = TypeVar("T")
 
 def run_worker(settings: Settings, slot: int | None) -> int:
     """Runs one worker until it is told to stop; returns the exit code of the process."""
-    configure("worker" if slot is None else f"worker-{slot}", settings.log_format)
+    configure(name_of(slot), settings.log_format)
     for name, near in unknown_variables().items():
         log.warning("no such setting: %s", name, extra={"did_you_mean": near})
     return exit_code(
@@ -95,6 +96,11 @@ def run_worker(settings: Settings, slot: int | None) -> int:
         downs=(StoreDown,),
         ends={StalledError: "stood still"},
     )
+
+
+def name_of(slot: int | None) -> str:
+    """What a worker is called in logs."""
+    return "worker" if slot is None else f"worker-{slot}"
 
 
 def _run_in_loop(settings: Settings, slot: int | None) -> None:
@@ -203,6 +209,10 @@ async def _make(settings: Settings, slot: int | None, stack: AsyncExitStack) -> 
     await check(reader, profile, inputs, topics_of(definitions), settings.kafka.group, read_back)
     facts = await reader.topics(topics_of(definitions))
     store = await _store(settings, definitions, metrics, stack)
+    exits_trip = partial(store.trip, "exits")
+    exit_count = ExitCount(partial(exits.newest, exits_trip), metrics)
+    with contextlib.suppress(StoreDown, Stop):
+        await exit_count.look()
     serve_metrics(settings.metrics, metrics.registry, stack)
     sink = KafkaSink(
         link,
@@ -238,13 +248,15 @@ async def _make(settings: Settings, slot: int | None, stack: AsyncExitStack) -> 
         partial(watch_lag, _standings(app), metrics),
         partial(watch_bags, partial(draw, store), _kinds_of_bag(definitions), metrics),
         partial(watch_servers, partial(fullness, store), metrics),
+        exit_count.watch,
         TopicWatch(reader, inputs, facts, parts.written).watch,
     ]
     if chooser.registry is not None:
         watch = ModelWatch(chooser, chooser.registry, configurations, Bell(reader), metrics, choice)
         watches.append(watch.watch)
     if settings.watchdog.enabled:
-        watches.append(_watchdog(settings, app, tasks, reader, parts.meter, profile, metrics).watch)
+        watchdog = _watchdog(settings, app, tasks, reader, parts.meter, profile, metrics)
+        watches.append(partial(kept_in_mind, watchdog, partial(exits.add, exits_trip), name_of(slot)))
     return app, tasks, watches
 
 

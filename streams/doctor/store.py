@@ -13,7 +13,7 @@ from streams.doctor.permitted import refused
 from streams.doctor.shop import Shop
 from streams.protocol.ports import Stop, StoreDown
 from streams.space import constants_of, limits_of
-from streams.stores import admin, prepare
+from streams.stores import admin, exits, prepare
 from streams.stores.valkey import ValkeyStore
 
 FULL, NEARLY_FULL = 0.95, 0.8  # of the memory that a server may take
@@ -21,6 +21,7 @@ OFF = 1.15  # so far the prediction may be wrong
 SAMPLES: Final = 75  # of each group: half a second's work, and within 4 %
 MB: Final = 2**20
 SKEW_S: Final = 5.0
+DAY_S: Final = 86_400.0
 
 
 class Store:
@@ -34,7 +35,7 @@ class Store:
         """What is looked at, in order."""
         return [("reached", self.reached), ("permissions", self.permitted), ("functions", self.functions),
                 ("state space", self.space), ("persistence", self.persistence), ("memory", self.memory),
-                ("clock", self.clock)]  # fmt: skip
+                ("clock", self.clock), ("watchdog", self.watchdog)]  # fmt: skip
 
     async def reached(self) -> str:
         """Whether it answers, is new enough, and throws nothing away when it is full."""
@@ -89,6 +90,17 @@ class Store:
                 "yes (docs/store.md)"
             )
         return "append-only file"
+
+    async def watchdog(self) -> str:
+        """Whether workers were ended because they stood still."""
+        found = await exits.newest(self._store.nodes.trip)
+        if not found:
+            return "it has ended no worker yet"
+        last, since_s = found[-1], time.time() - found[-1].at_ms / 1000
+        said = f"it has ended {last.number:,} ever, {last.worker} {since_s / 3600:,.1f} hours ago"
+        if since_s < DAY_S:
+            raise Doubt(f"{said} ({last.what}): see HeadraceWatchdogExits in docs/runbook.md")
+        return said
 
     async def memory(self) -> str:
         """Whether there is room."""

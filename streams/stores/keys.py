@@ -23,7 +23,7 @@ from streams.protocol.ports import ShardCall, Tp
 T = TypeVar("T")
 
 BAG = re.compile(rb"\{(\d+)\}([^:]+):(.*)", re.DOTALL)
-WITHOUT_TTL = re.compile(rb"\{(\d+)\}:(at|home|space|ids:.*|verdicts:.*)", re.DOTALL)  # the closed list
+WITHOUT_TTL = re.compile(rb"\{(\d+)\}:(at|home|space|exits|ids:.*|verdicts:.*)", re.DOTALL)  # the closed list
 NEXT = re.compile(rb"\{(\d+)\}:next:([^:]+):(.*)", re.DOTALL)  # bags that are being filled (stores/beside.py)
 CONFIG = re.compile(rb"\{(\d+)\}:config:.*", re.DOTALL)
 
@@ -64,6 +64,10 @@ def home_key(shard: int) -> bytes:
 
 def space_key(shard: int) -> bytes:
     return b"{%d}:space" % shard
+
+
+def exits_key(shard: int) -> bytes:
+    return b"{%d}:exits" % shard
 
 
 def ids_key(shard: int, tp: Tp) -> bytes:

@@ -12,6 +12,7 @@ The price: a range that takes longer than session and grace is taken for a stall
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from typing import Protocol
 
 from faust.types import TP
 
-from streams.protocol.ports import SinkDown
+from streams.protocol.ports import SinkDown, Stop, StoreDown
 from streams.transport.consumer import Standing
 
 LOOK_EVERY_S = 1.0
@@ -131,3 +132,14 @@ class Watchdog:
         now = self.clock()
         self._since = now
         self._moved_at = dict.fromkeys(self._moved_at, now)
+
+
+async def kept_in_mind(watchdog: Watchdog, add: Callable[[int, str, str], Awaitable[None]], worker: str) -> None:
+    """Watches; that it ends the worker is added to what the store knows, where the store answers soon."""
+    try:
+        await watchdog.watch()
+    except StalledError as stalled:
+        with contextlib.suppress(StoreDown, Stop, TimeoutError):
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                await add(time.time_ns() // 1_000_000, worker, str(stalled))
+        raise

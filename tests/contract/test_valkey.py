@@ -8,13 +8,14 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import redis
 
 from streams.protocol.places import home_shard
 from streams.protocol.ports import Limits, Stop, Verdict
-from streams.stores import admin, dump, keys, prepare
+from streams.stores import admin, dump, exits, keys, prepare
 from streams.stores.nodes import SHARED_BYTES, Access, Down, Nodes
 from streams.stores.valkey import CONFIG_TTL_MS, ValkeyStore
 from streams.stores.wire import LIBRARY, command
@@ -308,3 +309,15 @@ async def test_of_large_calls_the_first_is_answered_before_the_next_is_sent(url:
         assert (first, second, third) == (1, 2, 3)
     finally:
         await nodes.close()
+
+
+async def test_what_the_watchdog_ended_is_numbered_by_the_server_and_kept_as_far_as_it_goes(real: ValkeyStore) -> None:
+    trip = partial(real.trip, "exits")
+    assert await exits.newest(trip) == []
+    adding = [exits.add(trip, 1_000 + n, f"worker-{n % 3}", f"orders/{n} has not moved") for n in range(130)]
+    await asyncio.gather(*adding)
+    found = await exits.newest(trip)
+    assert [one.number for one in found] == list(range(31, 131))
+    assert found[-1].what.endswith("has not moved")
+    assert await exits.newest(trip, 128) == found[-2:]
+    assert await exits.newest(trip, 130) == []

@@ -19,7 +19,8 @@ from streams.data.cluster import Cluster
 from streams.doctor.examine import examine
 from streams.doctor.finding import Finding
 from streams.embedded.processes import Children
-from streams.stores import prepare
+from streams.stores import exits, prepare
+from streams.stores.nodes import Access, Nodes
 from tests.e2e.conftest import stream_on
 from tests.support.events import order
 from tests.support.models import WHO, cut_off, put, registry_in
@@ -122,6 +123,17 @@ async def test_a_store_that_would_lose_state_is_told_what_to_set(
     one = await found(embedded_stream, "store", check)
     assert one.state == state
     assert remedy in one.remedy
+
+
+@pytest.mark.parametrize(("hours", "state"), [(1, "doubt"), (30, "ok")])
+async def test_a_worker_that_its_watchdog_ended_today_is_told(embedded_stream: Stream, hours: int, state: str) -> None:
+    at_ms = _now_ms() - hours * 3_600_000
+    nodes = Nodes(Access(embedded_stream.store.url), 1)
+    await exits.add(nodes.trip, at_ms, "worker-1", "orders/3 has not moved for 17 s")
+    await nodes.close()
+    one = await found(embedded_stream, "store", "watchdog")
+    assert (one.state, one.said.partition(" (")[0]) == (state, f"it has ended 1 ever, worker-1 {hours}.0 hours ago")
+    assert ("orders/3" in one.said, "HeadraceWatchdogExits" in one.remedy) == ((state == "doubt"),) * 2
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,13 @@ import pytest
 from faust.types import TP
 from prometheus_client import CollectorRegistry
 
-from streams.metering import MOST_KEPT, Kept, Meter, MeteredSink, watch_bags, watch_lag, watch_servers
+from streams.metering import MOST_KEPT, ExitCount, Kept, Meter, MeteredSink, watch_bags, watch_lag, watch_servers
 from streams.metrics import Metrics
 from streams.outputs import RangeOutputs
 from streams.protocol.observer import RangeDone, Stages
 from streams.protocol.ports import Stop, Tp
 from streams.stores.admin import Fullness
+from streams.stores.exits import Exit
 from streams.stores.sampling import Drawn
 from streams.transport.consumer import Standing
 from streams.transport.output import Output
@@ -182,6 +183,21 @@ async def test_how_full_each_server_is_is_told_and_of_one_that_left_no_more() ->
     assert value(metrics, "headrace_store_memory_bytes", server="a") == 900
     assert value(metrics, "headrace_store_memory_limit_bytes", server="a") == 1_000
     assert value(metrics, "headrace_store_memory_bytes", server="b") is None
+
+
+async def test_watchdog_exits_are_those_of_all_workers_and_ever() -> None:
+    metrics, said = Metrics(CollectorRegistry()), [Exit(7, 0, "worker-0", "stood still"), Exit(8, 1, "worker-1", "too")]
+
+    async def newest(after: int) -> list[Exit]:
+        return [one for one in said if one.number > after]
+
+    count = ExitCount(newest, metrics)
+    for _ in range(2):
+        await count.look()
+    assert value(metrics, "headrace_watchdog_exits_total") == 8
+    said.append(Exit(9, 2, "worker-0", "again"))
+    await count.look()
+    assert value(metrics, "headrace_watchdog_exits_total") == 9
 
 
 async def test_a_look_that_is_not_permitted_stops_nothing_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -21,7 +21,7 @@ def part(group: str, of: list[str]) -> keys.Part:
 
 @given(shard=st.integers(0, 1023), entity=names)
 def test_every_key_of_a_shard_is_in_the_slot_of_its_number(shard: int, entity: str) -> None:
-    own = [keys.at_key(shard), keys.home_key(shard), keys.space_key(shard)]
+    own = [keys.at_key(shard), keys.home_key(shard), keys.space_key(shard), keys.exits_key(shard)]
     logs = [keys.ids_key(shard, TP), keys.verdicts_key(shard, TP), b"{%d}user:%b" % (shard, entity.encode())]
     assert {key_slot(key) for key in own + logs} == {key_slot(b"%d" % shard)}
     assert {keys.shard_of_ours(key) for key in own + logs} == {shard}

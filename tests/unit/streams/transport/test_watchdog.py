@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import pytest
 from faust.types import TP
 
-from streams.protocol.ports import SinkDown
+from streams.protocol.ports import SinkDown, StoreDown
 from streams.transport.consumer import Standing
-from streams.transport.watchdog import StalledError, Watchdog
+from streams.transport.watchdog import StalledError, Watchdog, kept_in_mind
 
 ORDERS = TP("orders", 0)
 
@@ -130,3 +130,18 @@ async def test_a_partition_that_left_is_forgotten() -> None:
     await world.after(10)
     world.at[ORDERS] = Standing(10, 20, 0)
     await world.after(10)
+
+
+@pytest.mark.parametrize("store", ["well", "away"])
+async def test_an_exit_is_kept_in_mind_where_the_store_answers_and_takes_place_where_it_does_not(store: str) -> None:
+    world, kept = World(at={ORDERS: Standing(10, 20, 0)}), list[tuple[str, str]]()
+    world.dog.look_every_s, world.dog.stall_s = 0.001, -1.0
+
+    async def add(_: int, worker: str, what: str) -> None:
+        if store == "away":
+            raise StoreDown("away")
+        kept.append((worker, what))
+
+    with pytest.raises(StalledError) as ended:
+        await kept_in_mind(world.dog, add, "worker-1")
+    assert kept == ([("worker-1", str(ended.value))] if store == "well" else [])
