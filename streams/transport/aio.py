@@ -3,13 +3,16 @@
 aiokafka ships no types; here is the boundary at which mypy is told so, and the list to read before an upgrade.
 """
 
+from typing import Any
+
 from aiokafka import (  # type: ignore[import-untyped] # ships no types
     AIOKafkaConsumer,
     AIOKafkaProducer,
     ConsumerRebalanceListener,
+    conn,
 )
 from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType  # type: ignore[import-untyped] # same
-from aiokafka.conn import create_conn  # type: ignore[import-untyped] # same
+from aiokafka.conn import AIOKafkaConnection, CloseReason, create_conn  # type: ignore[import-untyped] # same
 from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult, PartitionRecords  # type: ignore[import-untyped] # same
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor  # type: ignore[import-untyped] # same
 from aiokafka.errors import (  # type: ignore[import-untyped] # same
@@ -76,6 +79,21 @@ class FencedInstanceIdError(BrokerResponseError):  # type: ignore[misc] # untype
     description = "Another member has joined the group with the same instance id."
 
 
+class Connection(AIOKafkaConnection):  # type: ignore[misc] # untyped base
+    """Says of a connection that has just broken what it says of every other.
+
+    uvloop answers a write to one by a RuntimeError until its reader has noticed, and nobody above takes that for an
+    outage: the worker would end (aiokafka #1038).
+    """
+
+    def send(self, request: Any, expect_response: bool = True) -> Any:
+        """Raises KafkaConnectionError where it is closed or about to be."""
+        if self._writer is not None and self._writer.transport.is_closing():
+            self.close(reason=CloseReason.CONNECTION_BROKEN)
+        return super().send(request, expect_response)
+
+
+conn.AIOKafkaConnection = Connection  # of which create_conn makes its own
 kafka_errors[FencedInstanceIdError.errno] = FencedInstanceIdError  # its coordinator then tells it by name
 
 __all__ = [
