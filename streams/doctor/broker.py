@@ -14,7 +14,7 @@ from streams.doctor.shop import Shop
 from streams.protocol.ports import SinkDown
 from streams.topology import outputs_of, topics_of
 from streams.transport.aio import IncompatibleBrokerVersion
-from streams.transport.checks import check, missing
+from streams.transport.checks import check, check_group, missing
 from streams.transport.log import LogReader
 from streams.transport.profile import EMBEDDED, Profile, profile_of
 
@@ -91,9 +91,12 @@ class Broker:
     async def permitted(self) -> str:
         """Whether a worker could join, read and write."""
         inputs, outputs = self._inputs, topics_of(self._shop.definitions)
-        read_back = {*inputs} & {*outputs_of(self._shop.definitions)}
-        await check(self._reader, await self._profile(), inputs, outputs, self._settings.kafka.group, read_back)
-        return f"a worker may join group {self._settings.kafka.group}"
+        read_back, group = {*inputs} & {*outputs_of(self._shop.definitions)}, self._settings.kafka.group
+        await check(self._reader, await self._profile(), inputs, outputs, read_back=read_back)
+        if not await self._reader.coordinated(group):
+            raise Doubt(f"no broker looks after group {group} yet: ask again in some seconds, a new cluster takes long")
+        await check_group(self._reader, await self._profile(), group)
+        return f"a worker may join group {group}"
 
     async def clocks(self) -> str:
         """Whether the newest records come from our future: their events are counted too early, or refused."""

@@ -43,7 +43,13 @@ async def check(
         check_applied(facts, inputs)
     if profile.checks_session:
         await _check_session(log, profile)
-    if group is not None and profile.checks_session and not await log.joinable(group):
+    if group is not None:
+        await check_group(log, profile, group)
+
+
+async def check_group(log: LogReader, profile: Profile, group: str) -> None:
+    """Raises Stop where we may not be a member of it."""
+    if profile.checks_session and not await log.joinable(group):
         raise Stop(forbidden(f"read group {group}, HEADRACE_KAFKA__GROUP"))
 
 

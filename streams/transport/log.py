@@ -28,6 +28,7 @@ from streams.transport.aio import (
     CoordinationType,
     DescribeConfigsRequest,
     FetchRequest,
+    GroupCoordinatorNotAvailableError,
     KafkaError,
     NodeNotReadyError,
     OffsetRequest,
@@ -134,6 +135,21 @@ class LogReader:
         """Settings of topics, by topic; without those of which we may not ask."""
         asked = [(TOPIC_RESOURCE, topic, sorted(names)) for topic in topics]
         return await self._retry("the topics' settings", lambda: self._describe_topics(asked))
+
+    async def coordinated(self, group: str) -> bool:
+        """Whether a broker looks after the group. Of a cluster that has never had one it takes seconds from the first
+        time that somebody asks.
+        """
+
+        async def ask() -> bool:
+            client = await self._connected()
+            try:
+                await client.coordinator_lookup(CoordinationType.GROUP, group)
+            except GroupCoordinatorNotAvailableError:
+                return False
+            return True
+
+        return await self._retry(f"group {group}", ask)
 
     async def joinable(self, group: str) -> bool:
         """Whether we may be members of the group; raises Stop where we may not even know of it."""

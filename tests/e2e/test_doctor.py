@@ -16,6 +16,7 @@ from models.deployments import promoted
 from schemas.settings import Settings, load
 from streams.chaos import kafka
 from streams.data.cluster import Cluster
+from streams.data.topics import create_topics
 from streams.doctor.examine import examine
 from streams.doctor.finding import Finding
 from streams.embedded.processes import Children
@@ -23,8 +24,9 @@ from streams.stores import exits, prepare
 from streams.stores.nodes import Access, Nodes
 from tests.e2e.conftest import stream_on
 from tests.support.events import order
+from tests.support.kafka import start_kafka
 from tests.support.models import WHO, cut_off, put, registry_in
-from tests.support.worker import Stream
+from tests.support.worker import Stream, until
 
 NOTHING = "127.0.0.1:1"
 
@@ -256,3 +258,17 @@ async def test_topics_that_forget_too_soon_are_doubtful(kafka_stream: Stream) ->
 async def test_a_session_that_the_broker_does_not_allow_is_told(kafka_stream: Stream) -> None:
     one = await found(kafka_stream, "broker", "session and permissions", KAFKA__SESSION_TIMEOUT_MS="500")
     assert (one.state, "HEADRACE_KAFKA__SESSION_TIMEOUT_MS" in one.said + one.remedy) == ("fails", True)
+
+
+@pytest.mark.kafka
+async def test_a_cluster_that_never_had_a_group_is_not_said_to_be_away(standing: Stream, children: Children) -> None:
+    new = start_kafka(children)
+    where = {"KAFKA__BROKERS": new.address}
+    await create_topics(settings_of(standing, **where))
+    one = await found(standing, "broker", "session and permissions", **where)
+    assert (one.state, "yet" in one.said, "ask again" in one.remedy) == ("doubt", True, True), one
+
+    async def answered() -> bool:
+        return (await found(standing, "broker", "session and permissions", **where)).state == "ok"
+
+    await until(answered, 60.0)
