@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 import tomllib
@@ -20,6 +21,7 @@ from features.reading import unit_of
 from schemas.decisions import DecisionLog
 from schemas.money import exponent
 from schemas.timestamps import rfc3339
+from schemas.topics import MAX_RECORD_BYTES
 from serving import answers
 from serving.described import order_body
 from serving.parts import Parts, measured
@@ -30,6 +32,7 @@ from streams.assess import RefusedError
 from streams.reading import readings
 
 MOST: Final = 200  # of a page
+BODY_WITHIN_S: Final = 10.0
 T = TypeVar("T")
 Limit = Annotated[int, Query(ge=1, le=MOST, description="how many at most")]
 Cursor = Annotated[int | None, Query(ge=0, description="`next` of the page before")]
@@ -184,6 +187,26 @@ def _rule(one: dict[str, Any]) -> answers.Rule:
     return answers.Rule.model_validate({name: one.get(name) for name in answers.Rule.model_fields})
 
 
+async def _body(request: Request) -> bytes:
+    """What was sent, as far as an event may go: nobody fills our memory, or keeps a connection for ever."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_WITHIN_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_RECORD_BYTES:
+                    raise ProblemError(
+                        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                        f"the body has more than {MAX_RECORD_BYTES:,} bytes",
+                        "no event may have more: see docs/events.md",
+                    )
+    except TimeoutError as error:
+        raise ProblemError(
+            HTTPStatus.REQUEST_TIMEOUT, f"the body was not there within {BODY_WITHIN_S:.0f} s", "send it whole"
+        ) from error
+    return bytes(body)
+
+
 def _object(body: bytes) -> dict[str, Any]:
     """Whatever media type was said: curl says of JSON that it is a form."""
     try:
@@ -215,7 +238,12 @@ def _assess(router: APIRouter, parts: Parts) -> None:
         "/fraud/orders",
         tags=["decisions"],
         response_model=answers.Assessed,
-        responses=errors(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
+        responses=errors(
+            HTTPStatus.REQUEST_TIMEOUT,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            HTTPStatus.SERVICE_UNAVAILABLE,
+        ),
         openapi_extra=order_body(own=parts.settings.features is not None),
     )
     async def assess(request: Request) -> Response:
@@ -223,7 +251,7 @@ def _assess(router: APIRouter, parts: Parts) -> None:
 
         The order is written as in topic `orders`; without `event_id` or `event_time` it gets a name and now.
         """
-        order = _object(await request.body())
+        order = _object(await _body(request))
         filled = {"event_id": f"assessed-{uuid4().hex}", "event_time": rfc3339(time.time_ns() // 1_000_000), **order}
         try:  # not by orjson, which refuses some of what a body may hold: the decoder has the last word
             found = await parts.assessor.assess(json.dumps(filled).encode(), parts.force.choice.configuration)

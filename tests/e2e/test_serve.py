@@ -131,6 +131,18 @@ async def test_an_order_is_read_whatever_media_type_curl_says_it_is(client: http
     assert (await client.post("/v1/fraud/orders", content=body, headers=form)).status_code == 200
 
 
+async def test_a_body_larger_than_any_event_is_refused_before_it_is_all_there(shop: tuple[Stream, Serving]) -> None:
+    reader, writer = await asyncio.open_connection(*shop[1].url.removeprefix("http://").split(":"))
+    writer.write(b"POST /v1/fraud/orders HTTP/1.1\r\nhost: here\r\ncontent-length: 9000000000\r\n\r\n")
+    writer.write(b" " * 1_000_001)
+    async with asyncio.timeout(30.0):
+        said = await reader.readuntil(b"}")
+    assert said.startswith(b"HTTP/1.1 413 ")
+    assert b"application/problem+json" in said
+    assert b"the body has more than 1,000,000 bytes" in said
+    writer.close()
+
+
 @pytest.mark.parametrize(
     ("body", "detail"),
     [
