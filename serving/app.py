@@ -102,11 +102,13 @@ def _has(request: Request, key: str) -> bool:
 
 
 def _looked_after(app: FastAPI, parts: Parts, registry: CollectorRegistry) -> None:
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz", tags=["health"])
     async def healthz() -> dict[str, str]:
         """The process is alive; nothing else is asked."""
         return {"status": "alive"}
 
+    @app.head("/readyz", include_in_schema=False)
     @app.get("/readyz", tags=["health"], responses={503: {"model": answers.Ready}})
     async def readyz(response: Response) -> answers.Ready:
         """Whether broker and store answer now."""
@@ -115,6 +117,7 @@ def _looked_after(app: FastAPI, parts: Parts, registry: CollectorRegistry) -> No
         response.status_code = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         return answers.Ready(ready=ready, broker=broker, store=store)
 
+    @app.head("/metrics", include_in_schema=False)
     @app.get("/metrics", tags=["health"], response_class=Response)
     async def metrics() -> Response:
         """For Prometheus."""

@@ -150,6 +150,7 @@ def add_page(app: FastAPI, page: Page, demo: Demo | None) -> None:
     """Adds the page and what it loads."""
     router = APIRouter(include_in_schema=False)
 
+    @router.head("/")
     @router.get("/")
     async def index() -> HTMLResponse:
         return HTMLResponse(page.whole(), headers=SECURITY)
@@ -162,6 +163,7 @@ def add_page(app: FastAPI, page: Page, demo: Demo | None) -> None:
     async def decision(id: str) -> HTMLResponse:  # noqa: A002 - the parameter's name in the path
         return HTMLResponse(page.decision(id), headers=SECURITY)
 
+    @router.head("/docs")
     @router.get("/docs")
     async def docs(request: Request) -> HTMLResponse:
         return HTMLResponse(page.described(app.openapi(), str(request.base_url).rstrip("/")), headers=SECURITY)

@@ -66,7 +66,9 @@ def handle(app: FastAPI) -> None:
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
         faults = [Fault(path=".".join(map(str, one["loc"])), detail=one["msg"]) for one in error.errors()]
-        return told(request, ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "the request cannot be used", "", faults))
+        return told(
+            request, ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "the request cannot be used", "see /docs", faults)
+        )
 
     async def away(request: Request, error: Exception) -> JSONResponse:
         problem = ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, str(error), "headrace doctor")

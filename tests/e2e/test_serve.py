@@ -182,6 +182,13 @@ async def test_what_is_not_there_is_a_problem_with_a_remedy(client: httpx.AsyncC
     assert answer.json()["remedy"].startswith(remedy)
 
 
+@pytest.mark.parametrize("path", ["/", "/docs", "/healthz", "/readyz", "/metrics"])
+async def test_what_looks_after_servers_may_ask_for_the_head_alone(client: httpx.AsyncClient, path: str) -> None:
+    head, whole = await client.head(path), await client.get(path)
+    assert (head.status_code, head.headers["content-type"]) == (200, whole.headers["content-type"])
+    assert not head.content
+
+
 async def test_a_request_has_the_name_that_it_was_given(client: httpx.AsyncClient) -> None:
     assert (await client.get("/healthz", headers={"x-request-id": "mine-1"})).headers["x-request-id"] == "mine-1"
     other = (await client.get("/healthz", headers={"x-request-id": "a b"})).headers["x-request-id"]
