@@ -22,13 +22,11 @@ from streams.archive.watch import MB, Upkeep, watch_topics
 from streams.collectors import process_registry
 from streams.foreground import exit_code, member, told_to_end, until_first
 from streams.logs import configure
-from streams.protocol.ports import Stop
 from streams.scrape import serve_metrics
 from streams.space import definitions_of
 from streams.topology import outputs_of
-from streams.transport.admission import forbidden
 from streams.transport.aio import AIOKafkaConsumer
-from streams.transport.checks import missing, topics_there
+from streams.transport.checks import all_there, check_group, check_permitted
 from streams.transport.link import Link
 from streams.transport.log import LogReader, Operation
 from streams.transport.profile import Profile, profile_of
@@ -108,13 +106,8 @@ async def _run(settings: Settings, skip_lost: bool) -> None:
 
 async def _check(reader: LogReader, profile: Profile, settings: Settings, topics: Sequence[str]) -> None:
     """Raises Stop for what would leave the process alive and idle."""
-    facts = await topics_there(reader, set(topics))
-    if lacking := sorted(set(topics) - facts.keys()):
-        raise missing(lacking)
-    if refused := sorted(name for name, fact in facts.items() if not fact.permits(Operation.READ)):
-        raise Stop(forbidden(f"read topic {', '.join(refused)}"))
-    if profile.checks_session and not await reader.joinable(settings.archive.group):
-        raise Stop(forbidden(f"read group {settings.archive.group}, HEADRACE_ARCHIVE__GROUP"))
+    check_permitted(await all_there(reader, set(topics)), topics, Operation.READ)
+    await check_group(reader, profile, settings.archive.group, "HEADRACE_ARCHIVE__GROUP")
 
 
 def _vector(settings: Settings) -> dict[str, tuple[str, ...]]:

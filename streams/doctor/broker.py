@@ -92,10 +92,11 @@ class Broker:
         """Whether a worker could join, read and write."""
         inputs, outputs = self._inputs, topics_of(self._shop.definitions)
         read_back, group = {*inputs} & {*outputs_of(self._shop.definitions)}, self._settings.kafka.group
-        await check(self._reader, await self._profile(), inputs, outputs, read_back=read_back)
+        profile = await self._profile()
+        await check(self._reader, profile, inputs, outputs, read_back=read_back)
         if not await self._reader.coordinated(group):
             raise Doubt(f"no broker looks after group {group} yet: ask again in some seconds, a new cluster takes long")
-        await check_group(self._reader, await self._profile(), group)
+        await check_group(self._reader, profile, group, "HEADRACE_KAFKA__GROUP")
         return f"a worker may join group {group}"
 
     async def clocks(self) -> str:

@@ -36,11 +36,10 @@ from streams.learner.visits import Visited, Visiting, Visits
 from streams.logs import configure
 from streams.models import desk
 from streams.models.announce import deployment_output
-from streams.protocol.ports import SinkDown, Stop
+from streams.protocol.ports import SinkDown
 from streams.scrape import serve_metrics
 from streams.space import definitions_of
-from streams.transport.admission import forbidden
-from streams.transport.checks import missing, topics_there
+from streams.transport.checks import all_there, check_group, check_permitted
 from streams.transport.link import Link
 from streams.transport.log import LogReader, Operation, TopicFacts
 from streams.transport.profile import Profile, profile_of
@@ -227,15 +226,10 @@ class Work:
 
 async def _checked(reader: LogReader, profile: Profile, asked: Asked) -> Mapping[str, TopicFacts]:
     """The topics as they are; raises Stop for what would leave the process alive and idle."""
-    settings = asked.settings
-    facts = await topics_there(reader, {*asked.reads, TOPIC})
-    if lacking := sorted({*asked.reads, TOPIC} - facts.keys()):
-        raise missing(lacking)
-    for operation, names in ((Operation.READ, asked.reads), (Operation.WRITE, (MATURED, TOPIC))):
-        if refused := sorted(name for name in names if not facts[name].permits(operation)):
-            raise Stop(forbidden(f"{operation.name.lower()} topic {', '.join(refused)}"))
-    if profile.checks_session and not await reader.joinable(settings.learner.group):
-        raise Stop(forbidden(f"read group {settings.learner.group}, HEADRACE_LEARNER__GROUP"))
+    facts = await all_there(reader, {*asked.reads, TOPIC})
+    check_permitted(facts, asked.reads, Operation.READ)
+    check_permitted(facts, (MATURED, TOPIC), Operation.WRITE)
+    await check_group(reader, profile, asked.settings.learner.group, "HEADRACE_LEARNER__GROUP")
     return facts
 
 
@@ -244,9 +238,7 @@ async def _watch(reader: LogReader, found: Mapping[str, TopicFacts]) -> None:
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         with suppress(SinkDown):
-            now = await topics_there(reader, found.keys())
-            if lost := sorted(found.keys() - now.keys()):
-                raise missing(lost)
+            now = await all_there(reader, found.keys())
             for topic, facts in found.items():
                 if now[topic].id != facts.id:
                     raise stops.changed(topic, facts.id, now[topic].id)

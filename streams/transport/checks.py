@@ -34,23 +34,21 @@ async def check(
 
     `read_back`: the inputs that workers write as well.
     """
-    facts = await topics_there(log, {*inputs, *outputs})
-    if lacking := sorted({*inputs, *outputs} - facts.keys()):
-        raise missing(lacking)
-    _check_permitted(facts, {*inputs, APPLIED, MODELS} & facts.keys(), Operation.READ)
-    _check_permitted(facts, ({*outputs} - {*inputs}) | {*read_back}, Operation.WRITE)
+    facts = await all_there(log, {*inputs, *outputs})
+    check_permitted(facts, {*inputs, APPLIED, MODELS} & facts.keys(), Operation.READ)
+    check_permitted(facts, ({*outputs} - {*inputs}) | {*read_back}, Operation.WRITE)
     if APPLIED in outputs:
         check_applied(facts, inputs)
     if profile.checks_session:
         await _check_session(log, profile)
     if group is not None:
-        await check_group(log, profile, group)
+        await check_group(log, profile, group, "HEADRACE_KAFKA__GROUP")
 
 
-async def check_group(log: LogReader, profile: Profile, group: str) -> None:
-    """Raises Stop where we may not be a member of it."""
+async def check_group(log: LogReader, profile: Profile, group: str, setting: str) -> None:
+    """Raises Stop where we may not be a member of it; `setting` names it."""
     if profile.checks_session and not await log.joinable(group):
-        raise Stop(forbidden(f"read group {group}, HEADRACE_KAFKA__GROUP"))
+        raise Stop(forbidden(f"read group {group}, {setting}"))
 
 
 def missing(topics: Iterable[str]) -> Stop:
@@ -69,7 +67,16 @@ async def topics_there(log: LogReader, wanted: Set[str]) -> dict[str, TopicFacts
     return facts
 
 
-def _check_permitted(facts: dict[str, TopicFacts], names: Iterable[str], operation: Operation) -> None:
+async def all_there(log: LogReader, wanted: Set[str]) -> dict[str, TopicFacts]:
+    """The same; raises Stop with those that are not."""
+    facts = await topics_there(log, wanted)
+    if lacking := sorted(wanted - facts.keys()):
+        raise missing(lacking)
+    return facts
+
+
+def check_permitted(facts: Mapping[str, TopicFacts], names: Iterable[str], operation: Operation) -> None:
+    """Raises Stop with those of the topics that we may not do this with."""
     refused = sorted(name for name in names if not facts[name].permits(operation))
     if refused:
         raise Stop(forbidden(f"{operation.name.lower()} topic {', '.join(refused)}"))
